@@ -1,0 +1,2 @@
+//! The `runledger` command.
+fn main() {}
