@@ -7,3 +7,4 @@ pub mod auth;
 pub mod clock;
 pub mod domain;
 pub mod error;
+pub mod store;
