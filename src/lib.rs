@@ -8,3 +8,6 @@ pub mod clock;
 pub mod domain;
 pub mod error;
 pub mod store;
+pub mod event;
+pub mod logs;
+pub mod service;

@@ -11,7 +11,7 @@ use super::WriteTx;
 use super::failure::{failed, is_duplicate};
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
 use super::write::{INSERT_ROWS_MAX, delete, insert_many};
-use crate::auth::{Stamp, Viewer};
+use crate::auth::{Role, Stamp, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, is_final};
 use crate::domain::page::{Cursor, Direction, Page, Rows};
@@ -57,7 +57,8 @@ pub struct WorkflowRunRow {
 }
 
 impl PayloadChange {
-    fn is_empty(&self) -> bool {
+    /// Whether nothing is to be set.
+    pub fn is_empty(&self) -> bool {
         self.inputs.is_none() && self.result.is_none() && self.error.is_none()
     }
 }
@@ -77,6 +78,15 @@ impl Reader<'_> {
     /// What the database says.
     pub async fn find_followed_execution(&self, id: Uuid) -> Result<Option<ExecutionRow>> {
         self.executions_by_id(&[id]).one().await
+    }
+
+    /// Those of these executions that are in the history, by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn executions_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ExecutionRow>> {
+        let rows = self.executions_by_id(ids).filter(execution::Column::DiscardAt.is_null()).all().await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     /// Those of these executions that are in scope, also those being discarded, if they pass the filter.
@@ -153,17 +163,25 @@ impl Reader<'_> {
         rows.into_iter().map(|row| Ok((row.id, check(viewer, row)?))).collect()
     }
 
-    /// The newest `rows` executions that match, locked for writing, and checked that they may be written.
+    /// How many that match `viewer` may write.
     ///
     /// # Errors
-    /// `FORBIDDEN` when one may be read but not written.
+    /// What the database says.
+    pub async fn count_writable(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
+        self.writable_history(viewer).filter(matching(filter)).count().await
+    }
+
+    /// At most `rows` of those that match and that `viewer` may write, locked for writing.
+    ///
+    /// # Errors
+    /// What the database says.
     pub async fn writable_matching(
         &self,
         viewer: &Viewer,
         filter: &Filter,
         rows: u64,
     ) -> Result<Vec<Writable<ExecutionRow>>> {
-        let rows = self.history().filter(matching(filter)).limit(rows).lock().all().await?;
+        let rows = self.writable_history(viewer).filter(matching(filter)).limit(rows).lock().all().await?;
         rows.into_iter().map(|row| check(viewer, row)).collect()
     }
 
@@ -211,6 +229,11 @@ impl Reader<'_> {
 
     fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
         self.select::<execution::Entity>().filter(execution::Column::DiscardAt.is_null())
+    }
+
+    fn writable_history(&self, viewer: &Viewer) -> ScopedSelect<'_, '_, execution::Entity> {
+        let own = (viewer.role() == Role::Member).then(|| execution::Column::OwnerId.eq(viewer.user_id()));
+        self.history().filter(Condition::all().add_option(own))
     }
 
     fn active(&self) -> ScopedSelect<'_, '_, execution::Entity> {

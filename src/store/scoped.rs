@@ -109,12 +109,6 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         self
     }
 
-    /// Leaves out the first `rows` rows.
-    pub(super) fn offset(mut self, rows: u64) -> Self {
-        self.select = self.select.offset(rows);
-        self
-    }
-
     /// Locks the rows until the transaction ends. SQLite's one writer has them already.
     pub(super) fn lock(mut self) -> Self {
         if self.reader.dialect.is_postgres() {
