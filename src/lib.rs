@@ -3,8 +3,12 @@
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `store` → the `entity` crate. `domain` holds the
 //! pure types and rules that all of them know. `tests/architecture.rs` fails when a module imports upward.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod graphql;
+pub mod store;

@@ -4,8 +4,6 @@
 //! own. The prefix keeps the two apart: an organisation whose id happens to be somebody's user id is still another
 //! tenant.
 
-use std::fmt::Write as _;
-
 use crate::config::ClaimPath;
 
 /// The tenant of a user who acts for an organisation, or for themselves.
@@ -18,23 +16,22 @@ pub fn tenant_of(organisation: Option<&str>, user: &str) -> String {
 
 /// A PostgreSQL expression of the same rule on `request.jwt.claims`, for row-level security.
 ///
-/// It is NULL, and so matches no row, when there are no claims, or they are not what Runledger accepts.
+/// It is NULL, and so matches no row, when there are no claims, or they are not what Runledger accepts. It has brackets
+/// around it, refers to no row, and is evaluated once per statement.
 pub fn tenant_sql(org_claims: &[ClaimPath]) -> String {
-    let mut organisation = String::new();
-    for path in org_claims {
-        let names = path.names().iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
-        // `write!` to a String cannot fail.
-        let _ = write!(organisation, "nullif(claims #> array[{names}], 'null'), ");
-    }
-    let text = |value: &str| format!("jsonb_typeof({value}) = 'string' and {value} #>> '{{}}' <> ''");
+    let organisation = org_claims.iter().map(|path| {
+        let names: Vec<String> = path.names().iter().map(|name| format!("'{name}'")).collect();
+        format!("nullif(claims #> array[{}], 'null')", names.join(", "))
+    });
+    let organisation = organisation.collect::<Vec<_>>().join(", ");
     format!(
         "(select case \
-         when organisation is not null then case when {} then 'org:' || (organisation #>> '{{}}') end \
-         when {} then 'user:' || (claims ->> 'sub') end \
-         from (select claims, coalesce({organisation}null) as organisation \
-         from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as setting) as named)",
-        text("organisation"),
-        text("(claims -> 'sub')"),
+         when jsonb_typeof(organisation) = 'string' and organisation #>> '{{}}' <> '' \
+         then 'org:' || (organisation #>> '{{}}') \
+         when organisation is null and jsonb_typeof(claims -> 'sub') = 'string' and claims ->> 'sub' <> '' \
+         then 'user:' || (claims ->> 'sub') end \
+         from (select claims, coalesce({organisation}) as organisation \
+         from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as setting) as named)"
     )
 }
 
@@ -52,7 +49,16 @@ mod tests {
     fn the_sql_reads_the_configured_claims() {
         let paths = ["org_id", "app_metadata.org_id"].map(|path| ClaimPath::parse(path).unwrap());
         let sql = tenant_sql(&paths);
-        assert!(sql.contains("claims #> array['org_id']"), "{sql}");
-        assert!(sql.contains("claims #> array['app_metadata', 'org_id']"), "{sql}");
+        assert_eq!(
+            sql,
+            "(select case when jsonb_typeof(organisation) = 'string' and organisation #>> '{}' <> '' \
+             then 'org:' || (organisation #>> '{}') \
+             when organisation is null and jsonb_typeof(claims -> 'sub') = 'string' and claims ->> 'sub' <> '' \
+             then 'user:' || (claims ->> 'sub') end \
+             from (select claims, coalesce(nullif(claims #> array['org_id'], 'null'), \
+             nullif(claims #> array['app_metadata', 'org_id'], 'null')) as organisation \
+             from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as setting) \
+             as named)"
+        );
     }
 }
