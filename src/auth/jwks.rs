@@ -74,19 +74,18 @@ impl Jwks {
             }
         }))
         .await;
+        self.known(id, algorithm)
+    }
+
+    /// The same, of the keys that are known.
+    pub(super) fn known(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<Arc<Key>> {
         self.0.iter().flat_map(|document| document.find(id, algorithm)).collect()
     }
 
-    /// The same, after fetching every document again that may be fetched by now.
-    pub(super) async fn find_anew(
-        &self,
-        id: Option<&str>,
-        algorithm: Algorithm,
-        now: Timestamp,
-    ) -> Vec<Arc<Key>> {
+    /// Fetches every document again that may be fetched by now, and waits for it.
+    pub(super) async fn refresh(&self, now: Timestamp) {
         // Tasks of their own: a caller that goes away must not leave a fetch half done.
         join_all(self.0.iter().map(|document| tokio::spawn(Arc::clone(document).refresh(now)))).await;
-        self.0.iter().flat_map(|document| document.find(id, algorithm)).collect()
     }
 
     /// Whether the newest attempt to fetch some document failed.

@@ -81,6 +81,12 @@ impl Authenticator {
         self.authenticate_at(token, clock::now()).await
     }
 
+    /// Fetches the issuers' keys, which otherwise happens when a token needs them: shows early that a URL is wrong.
+    pub async fn fetch_keys(&self) -> Result<()> {
+        self.0.jwks.refresh(clock::now()).await;
+        if self.0.jwks.is_any_away() { Err(keys_away()) } else { Ok(()) }
+    }
+
     async fn authenticate_at(&self, token: &str, now: Timestamp) -> Result<Viewer> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refused(format!("the token is longer than {TOKEN_BYTES_MAX} bytes")));
@@ -126,17 +132,15 @@ impl Inner {
                 return verified;
             }
         }
-        let keys = self.jwks.find_anew(key_id, algorithm, now).await;
+        self.jwks.refresh(now).await;
+        let keys = self.jwks.known(key_id, algorithm);
         let verified = match keys.is_empty() {
             true => Err(refused("the token is signed with a key that is not known")),
             false => verify_with(&keys, token),
         };
         // The key may be one that could not be fetched.
         if verified.is_err() && (keys.is_empty() || key_id.is_none()) && self.jwks.is_any_away() {
-            return Err(Error::Unavailable {
-                message: "the keys that verify this token cannot be fetched right now; try again".into(),
-                cause: None,
-            });
+            return Err(keys_away());
         }
         verified
     }
@@ -189,4 +193,9 @@ fn verify_with(keys: &[Arc<keys::Key>], token: &str) -> Result<Claims> {
 
 fn malformed() -> Error {
     refused("the token is not a JSON Web Token")
+}
+
+fn keys_away() -> Error {
+    let message = "the keys that verify tokens cannot be fetched right now; try again";
+    Error::Unavailable { message: message.into(), cause: None }
 }

@@ -8,6 +8,7 @@ mod logging;
 mod serve;
 mod token;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -20,11 +21,11 @@ const USAGE: u8 = 2;
 
 const EXAMPLES: &str = "\
 Examples:
-  runledger                                        try it: SQLite in ./data, http://127.0.0.1:8080/graphiql
-  runledger --listen 0.0.0.0:8080                  serve other machines; needs a key setting, see Tokens
-  runledger token --user ada --org acme            make a token for ada in the organisation acme
-  DATABASE_URL=postgres://… runledger migrate      prepare a PostgreSQL database
-  runledger check                                  show the settings, and whether the database answers
+  runledger                                    try it on this machine
+  runledger --listen 0.0.0.0:8080              serve others; needs a key setting, see Tokens
+  runledger token --user ada --org acme        make a token for ada in organisation acme
+  DATABASE_URL=postgres://… runledger migrate  prepare a PostgreSQL database
+  runledger check                              show the settings, ask the database
 
 Every setting is a flag or an environment variable; .env.example lists them all.";
 
@@ -44,7 +45,7 @@ enum Command {
     Serve(Settings),
     /// Bring the database to this version's schema, or take steps back. `serve` does the first by itself.
     Migrate(Migrate),
-    /// Show the settings, and whether the database answers. Secrets are hidden.
+    /// Show the settings, without secrets, and whether the database and the issuers' keys can be reached.
     Check(Settings),
     /// Print the GraphQL schema.
     Schema,
@@ -108,14 +109,11 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Stop> {
         }
         Command::Check(settings) => {
             let matches = matches.subcommand_matches("check").unwrap_or(matches);
-            print!("{}", settings_in_use(matches));
+            print(&settings_in_use(matches))?;
             let config = started(&settings)?;
             check::run(&config)
         }
-        Command::Schema => {
-            print!("{}", crate::graphql::sdl());
-            Ok(())
-        }
+        Command::Schema => print(&crate::graphql::sdl()),
         Command::Token(token) => token.run(),
     }
 }
@@ -132,6 +130,15 @@ fn checked(settings: &Settings) -> Result<Config, Stop> {
         let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
         Stop::Usage(format!("these settings cannot be used:{lines}"))
     })
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no failure, where `print!` would panic.
+fn print(text: &str) -> Result<(), Stop> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::internal(error).into()),
+        _ => Ok(()),
+    }
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Stop> {
@@ -152,8 +159,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 /// Every setting as `NAME=value`, with where it came from; secrets as `***`.
 fn settings_in_use(matches: &ArgMatches) -> String {
-    let mut command = without_empty_variables(Cli::command());
-    command.build();
+    let command = Cli::command();
     let settings = command.get_arguments().filter_map(|argument| Some((argument, argument.get_env()?)));
     settings
         .map(|(argument, variable)| {

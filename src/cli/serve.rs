@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use chrono::TimeDelta;
 
-use super::{Stop, block_on};
+use super::{Stop, block_on, print};
 use crate::auth::{Issuer, NewToken, Role};
 use crate::clock;
 use crate::config::{Config, KeySource};
@@ -13,6 +13,8 @@ use crate::error::Result;
 
 /// The user of the token that is printed at start.
 const FIRST_USER: &str = "me";
+/// How to make others.
+const MORE_TOKENS: &str = "runledger token --user me";
 /// How long that token is valid; `runledger token` makes others.
 const FIRST_TOKEN_HOURS: i64 = 24;
 
@@ -21,7 +23,11 @@ pub(super) fn run(config: Config) -> Result<(), Stop> {
     block_on(async {
         let shown = config.clone();
         // Printed once it is true, with the port that was chosen if any would do.
-        let started = move |address| print!("{}", start_message(&shown, address, token.as_deref()));
+        let started = move |address| {
+            if let Err(error) = print(&start_message(&shown, address, token.as_deref())) {
+                tracing::warn!(?error, "cannot print the start message");
+            }
+        };
         crate::app::serve(config, started).await
     })
 }
@@ -47,18 +53,12 @@ fn start_message(config: &Config, address: SocketAddr, token: Option<&str>) -> S
         Some(token) => line("GraphiQL", &format!("{url}/graphiql#token={token}")),
         None => line("GraphiQL", &format!("{url}/graphiql")),
     }
-    line("API", &format!("{url}/graphql"));
     let has_secret = config.tokens.keys.iter().any(|key| !matches!(key, KeySource::Jwks(_)));
-    match (token, has_secret) {
-        (Some(_), _) => line(
-            "Tokens",
-            &format!(
-                "the one above is {FIRST_USER}'s for {FIRST_TOKEN_HOURS} hours; make others: runledger token --user {FIRST_USER}"
-            ),
-        ),
-        (None, true) => line("Tokens", &format!("runledger token --user {FIRST_USER}")),
-        (None, false) => line("Tokens", "from the issuer whose keys are configured"),
+    if token.is_some() {
+        line("", &format!("(with a token for {FIRST_USER}, valid for {FIRST_TOKEN_HOURS} hours)"));
     }
+    line("Tokens", if has_secret { MORE_TOKENS } else { "from the issuer whose keys are configured" });
+    line("API", &format!("{url}/graphql"));
     line("Database", &config.database.to_string());
     line("Data", &config.data_dir.display().to_string());
     text

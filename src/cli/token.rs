@@ -12,7 +12,12 @@ use crate::error::Code;
 #[derive(Debug, Args)]
 pub(super) struct Token {
     /// Who the token is for (`sub`). A service token needs no user.
-    #[arg(long, value_name = "ID", required_unless_present("role"), required_if_eq_any([("role", "member"), ("role", "admin")]))]
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "role",
+        required_if_eq_any = [("role", "member"), ("role", "admin")]
+    )]
     user: Option<String>,
     /// The organisation to act for. Without it: the user's own tenant.
     #[arg(long, value_name = "ID")]
@@ -39,8 +44,7 @@ enum RoleName {
 
 impl Token {
     pub(super) fn run(&self) -> Result<(), Stop> {
-        println!("{}", self.sign()?);
-        Ok(())
+        super::print(&format!("{}\n", self.sign()?))
     }
 
     fn sign(&self) -> Result<String, Stop> {
@@ -72,7 +76,7 @@ impl Token {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
     use super::*;
     use crate::auth::Authenticator;
@@ -84,7 +88,9 @@ mod tests {
     }
 
     fn parse(flags: &[&str]) -> Result<Token, clap::Error> {
-        Line::try_parse_from([&["token"], flags].concat()).map(|line| line.token)
+        // Whatever the environment of the tests says.
+        let command = Line::command().no_binary_name(true).mut_args(|argument| argument.env(None::<&str>));
+        Line::from_arg_matches(&command.try_get_matches_from(flags)?).map(|line| line.token)
     }
 
     #[tokio::test]
