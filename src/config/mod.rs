@@ -1,7 +1,7 @@
 //! Settings: from flags and environment variables to a [`Config`] that cannot be wrong.
 //!
 //! `settings` is what may be written, [`Settings::check`] reads it whole and reports every mistake at once, and
-//! [`Config`] is the result. No other module reads the environment, and an empty variable counts as absent.
+//! [`Config`] is the result. Only clap reads the environment; `cli` has it pass over empty variables.
 
 mod check;
 mod claim_path;
