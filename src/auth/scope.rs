@@ -1,6 +1,6 @@
 //! What a viewer may read and write, for the store to put into every query.
 
-use super::{Role, Viewer, tenant};
+use super::{Role, Viewer, tenant_of};
 use crate::error::Error;
 
 /// Which rows can be read. Only a [`Viewer`] makes one.
@@ -84,7 +84,7 @@ impl Viewer {
                 Ok(Stamp { tenant_id: self.tenant_id().to_owned(), owner_id: self.user_id().to_owned() })
             }
             (Some(other), Role::Service) => Ok(Stamp {
-                tenant_id: tenant::of(other.org_id.as_deref(), &other.user_id),
+                tenant_id: tenant_of(other.org_id.as_deref(), &other.user_id),
                 owner_id: other.user_id,
             }),
             (Some(_), Role::Member | Role::Admin) => {

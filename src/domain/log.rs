@@ -131,17 +131,12 @@ struct Tail<'a> {
 }
 
 fn encode_tail(field: &str, line: NewLine) -> Result<String> {
-    at_most(
-        &format!("{field}.message"),
-        line.message.len(),
-        "log_message_bytes_max",
-        LOG_MESSAGE_BYTES_MAX,
-    )?;
+    at_most(&format!("{field}.message"), line.message.len(), LOG_MESSAGE_BYTES_MAX)?;
     let stream = text::short_optional(&format!("{field}.stream"), line.stream)?;
     let fields = line
         .fields
         .map(|fields| {
-            at_most(&format!("{field}.fields"), fields.len(), "log_fields_bytes_max", LOG_FIELDS_BYTES_MAX)?;
+            at_most(&format!("{field}.fields"), fields.len(), LOG_FIELDS_BYTES_MAX)?;
             RawValue::from_string(fields).map_err(Error::internal)
         })
         .transpose()?;
@@ -236,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_line_that_it_is_about() {
-        let long = line(&"x".repeat(LOG_MESSAGE_BYTES_MAX + 1));
+        let long = line(&"x".repeat(LOG_MESSAGE_BYTES_MAX.to_usize() + 1));
         let error = EncodedLines::new("input.lines", vec![line("fine"), long]).unwrap_err();
         assert_eq!(error.field(), Some("input.lines.1.message"));
     }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use crate::error::{Error, Limit};
+use crate::error::Error;
 
 /// The place of a row in a list sorted by a number and then by id.
 ///
@@ -99,9 +99,8 @@ fn checked_rows(field: &'static str, rows: Option<i32>) -> Result<u64, Error> {
     let Some(rows) = rows else { return Ok(PAGE_ROWS_DEFAULT) };
     let rows =
         u64::try_from(rows).map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
-    if rows > PAGE_ROWS_MAX {
-        let limit = Limit { name: "page_rows_max", max: PAGE_ROWS_MAX };
-        return Err(Error::TooLarge { field: field.into(), limit });
+    if rows > PAGE_ROWS_MAX.max {
+        return Err(Error::TooLarge { field: field.into(), limit: PAGE_ROWS_MAX });
     }
     Ok(rows)
 }

@@ -5,7 +5,7 @@ use crate::auth::Viewer;
 use crate::domain::limits::{LOG_COUNT_SCAN_BYTES_MAX, LOG_SCAN_BYTES_MAX};
 use crate::domain::log::{Filter, Line, decode};
 use crate::domain::page::{Direction, Page};
-use crate::error::{Error, Limit, Result};
+use crate::error::{Error, Result};
 use crate::store::{ExecutionRow, LogRange, Store};
 
 /// A page of lines, in order.
@@ -112,9 +112,8 @@ pub async fn count(store: Store, viewer: Viewer, execution: &ExecutionRow, filte
         if !more {
             return i64::try_from(count).map_err(Error::internal);
         }
-        if scanned_bytes > LOG_COUNT_SCAN_BYTES_MAX {
-            let limit = Limit { name: "log_count_scan_bytes_max", max: LOG_COUNT_SCAN_BYTES_MAX as u64 };
-            return Err(Error::TooLarge { field: "totalCount".into(), limit });
+        if LOG_COUNT_SCAN_BYTES_MAX.is_passed_by(scanned_bytes) {
+            return Err(Error::TooLarge { field: "totalCount".into(), limit: LOG_COUNT_SCAN_BYTES_MAX });
         }
     }
 }

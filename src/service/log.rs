@@ -29,7 +29,7 @@ impl Service {
         if lines.is_empty() {
             return Err(Error::bad_input("input.lines", "give at least one line"));
         }
-        at_most("input.lines", lines.len(), "append_lines_max", APPEND_LINES_MAX)?;
+        at_most("input.lines", lines.len(), APPEND_LINES_MAX)?;
         if first_seq.is_some_and(|seq| seq < 0) {
             return Err(Error::bad_input("input.firstSeq", "lines are numbered from 0"));
         }

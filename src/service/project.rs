@@ -37,7 +37,15 @@ impl Service {
     /// # Errors
     /// What the store says.
     pub async fn find_project(&self, viewer: &Viewer, id: Uuid) -> Result<Option<ProjectRow>> {
-        self.store.reader(viewer).find_project(id).await
+        Ok(self.store.reader(viewer).projects_by_ids(&[id]).await?.remove(&id))
+    }
+
+    /// Projects by id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn projects_by_ids(&self, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, ProjectRow>> {
+        self.store.reader(viewer).projects_by_ids(ids).await
     }
 
     /// Projects by tenant and key.

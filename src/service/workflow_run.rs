@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Service;
 use crate::auth::Viewer;
+use crate::clock::Timestamp;
 use crate::domain::execution::Status;
 use crate::domain::log::{Filter, Line};
 use crate::error::Result;
@@ -33,6 +34,12 @@ impl WorkflowRun {
         } else {
             Status::Completed
         }
+    }
+
+    /// When its last execution completed; `None` until all have ended.
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        let is_over = self.totals.queued + self.totals.running == 0;
+        self.totals.completed_at.filter(|_| is_over)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Opening the database, and bringing its tables up to date.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
@@ -10,6 +9,8 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use super::dialect::Dialect;
 use super::failure::failed;
 use super::{Pools, Store};
+use crate::auth::tenant_sql;
+use crate::config::{Database, Ownership, Synchronous, Tokens};
 use crate::error::{Error, Result};
 
 /// How long a request waits for a free connection.
@@ -22,24 +23,6 @@ const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 const SQLITE_WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Prepared statements kept per connection.
 const STATEMENT_CACHE_ENTRIES_MAX: usize = 256;
-
-/// Which database, and how durable.
-#[derive(Debug, Clone)]
-pub enum Database {
-    /// A file, made when it is missing.
-    Sqlite { path: PathBuf, synchronous: SqliteSynchronous, connections_max: u32 },
-    /// A server, version 15 or later.
-    Postgres { url: String, connections_max: u32 },
-}
-
-/// What row-level security needs to know of the settings.
-#[derive(Debug, Clone)]
-pub struct RowLevelSecurity {
-    /// Paths of the claim that names the organisation; the first that is there counts.
-    pub org_claim_paths: Vec<Vec<String>>,
-    /// Members see only their own rows.
-    pub owner_only: bool,
-}
 
 impl Store {
     /// Opens the database. The tables must be there: see [`Store::migrate`].
@@ -55,25 +38,26 @@ impl Store {
                 dialect: Dialect::Sqlite,
             },
             Database::Postgres { url, connections_max } => {
-                let pool = connect_postgres(url, *connections_max).await?;
+                let pool = connect_postgres(url.expose(), *connections_max).await?;
                 Pools { read: pool.clone(), write: pool, dialect: Dialect::Postgres }
             }
         };
         Ok(Self(std::sync::Arc::new(pools)))
     }
 
-    /// Applies the schema changes that are missing. Several processes may do this at once.
+    /// Applies the schema changes that are missing, and lets row-level security read tokens as the settings say.
+    /// Several processes may do this at once.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn migrate(&self, security: &RowLevelSecurity) -> Result<()> {
+    pub async fn migrate(&self, tokens: &Tokens) -> Result<()> {
         let schema = self.0.write.begin().await.map_err(failed)?;
         if let Some(lock) = self.0.dialect.lock_schema() {
             schema.execute_raw(lock).await.map_err(failed)?;
         }
         Migrator::up(&schema, None).await.map_err(failed)?;
         if self.0.dialect.is_postgres() {
-            schema.execute_unprepared(&security.functions()).await.map_err(failed)?;
+            schema.execute_unprepared(&row_level_security(tokens)).await.map_err(failed)?;
         }
         schema.commit().await.map_err(failed)
     }
@@ -87,39 +71,30 @@ impl Store {
     }
 }
 
-impl RowLevelSecurity {
-    /// The functions of the row-level-security migration, as the settings want them.
-    fn functions(&self) -> String {
-        let quote = |text: &str| text.replace('\'', "''");
-        let orgs: Vec<String> = self
-            .org_claim_paths
-            .iter()
-            .map(|path| {
-                let keys: Vec<String> = path.iter().map(|key| format!("'{}'", quote(key))).collect();
-                format!("runledger_claims() #>> ARRAY[{}]", keys.join(", "))
-            })
-            .collect();
-        let owner_only = if self.owner_only {
-            "coalesce(runledger_claims() ->> 'org_role', runledger_claims() #>> '{app_metadata,org_role}', '') <> 'admin'"
-        } else {
-            "false"
-        };
-        format!(
-            "CREATE OR REPLACE FUNCTION runledger_tenant() RETURNS text LANGUAGE sql STABLE AS $$
-                 SELECT coalesce('org:' || coalesce({}), 'user:' || (runledger_claims() ->> 'sub')) $$;
-             CREATE OR REPLACE FUNCTION runledger_owner_only() RETURNS boolean LANGUAGE sql STABLE AS $$
-                 SELECT {owner_only} $$;",
-            orgs.join(", ")
-        )
-    }
+/// The functions of the row-level-security migration, as the settings want them.
+fn row_level_security(tokens: &Tokens) -> String {
+    let tenant = tenant_sql(&tokens.org_claims);
+    let owner_only = match tokens.ownership {
+        Ownership::Tenant => "false",
+        Ownership::User => "coalesce(runledger_claims() ->> 'org_role', '') <> 'admin'",
+    };
+    format!(
+        "CREATE OR REPLACE FUNCTION runledger_tenant() RETURNS text LANGUAGE sql STABLE AS $$ SELECT {tenant} $$;
+         CREATE OR REPLACE FUNCTION runledger_owner_only() RETURNS boolean LANGUAGE sql STABLE AS
+             $$ SELECT {owner_only} $$;"
+    )
 }
 
 async fn connect_sqlite(
     path: &std::path::Path,
-    synchronous: SqliteSynchronous,
+    synchronous: Synchronous,
     connections_max: u32,
 ) -> Result<DatabaseConnection> {
     let path = path.to_owned();
+    let synchronous = match synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
     let mut options = common(ConnectOptions::new("sqlite:"), connections_max);
     options.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite

@@ -14,10 +14,10 @@ use super::write::insert_many;
 use super::{Store, WriteTx, system};
 use crate::auth::Viewer;
 use crate::clock::Timestamp;
-use crate::domain::limits::LOG_LINES_MAX;
+use crate::domain::limits::{APPEND_LINES_MAX, LOG_LINES_MAX};
 use crate::domain::log::EncodedLines;
 use crate::domain::page::Direction;
-use crate::error::{Error, Limit, Result};
+use crate::error::{Error, Result};
 
 /// Lines as they were appended by one call.
 pub type LogChunk = log_chunk::Model;
@@ -110,9 +110,8 @@ fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appe
     if stream.ended {
         return Err(Error::conflict("the execution has ended; its log takes no more lines"));
     }
-    if stream.next_seq + new > LOG_LINES_MAX {
-        let limit = Limit { name: "log_lines_max", max: LOG_LINES_MAX.unsigned_abs() };
-        return Err(Error::TooLarge { field: "input.lines".into(), limit });
+    if (stream.next_seq + new).cast_unsigned() > LOG_LINES_MAX.max {
+        return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_LINES_MAX });
     }
     let skip = usize::try_from(count - new).map_err(Error::internal)?;
     let (body, levels) = call.lines.number(skip, stream.next_seq);
@@ -193,8 +192,7 @@ impl Reader<'_> {
             .limit(chunks);
         if let (Direction::Backward, true) = (direction, range.before < i64::MAX) {
             // No chunk has more lines than one call, which bounds the index range from above, too.
-            let reach = i64::try_from(crate::domain::limits::APPEND_LINES_MAX).unwrap_or(i64::MAX);
-            select = select.filter(C::LastSeq.lt(range.before.saturating_add(reach)));
+            select = select.filter(C::LastSeq.lt(range.before.saturating_add_unsigned(APPEND_LINES_MAX.max)));
         }
         if let Some(levels) = levels {
             select = select.filter(C::Levels.into_expr().bit_and(levels).ne(0));

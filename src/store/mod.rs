@@ -39,7 +39,6 @@ use sea_orm::{
 use crate::auth::Viewer;
 use crate::error::Result;
 
-pub use connect::{Database, RowLevelSecurity};
 pub use executions::{ExecutionRow, NewExecution, PayloadChange, WorkflowRunRow};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
 pub use logs::{Append, Appended, LogChunk, LogRange, LogStream};

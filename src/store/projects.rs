@@ -21,12 +21,13 @@ use crate::error::Result;
 pub type ProjectRow = project::Model;
 
 impl Reader<'_> {
-    /// One project.
+    /// Projects by id.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn find_project(&self, id: Uuid) -> Result<Option<ProjectRow>> {
-        self.select::<project::Entity>().filter(self.id_in(project::Column::Id, &[id])).one().await
+    pub async fn projects_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ProjectRow>> {
+        let rows = self.select::<project::Entity>().filter(self.id_in(project::Column::Id, ids)).all().await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     /// Projects by tenant and key.

@@ -83,7 +83,7 @@ impl Service {
     /// # Errors
     /// As [`Service::update_execution`]; the field says which.
     pub async fn update_executions(&self, viewer: &Viewer, updates: Vec<Update>) -> Result<Vec<ExecutionRow>> {
-        at_most("inputs", updates.len(), "batch_executions_max", BATCH_EXECUTIONS_MAX)?;
+        at_most("inputs", updates.len(), BATCH_EXECUTIONS_MAX)?;
         let mut seen = HashSet::new();
         if let Some(index) = updates.iter().position(|update| !seen.insert(update.id)) {
             return Err(Error::bad_input(format!("inputs.{index}.id"), "an execution may occur once in a batch"));

@@ -9,7 +9,7 @@ use crate::auth::Viewer;
 use crate::clock::now;
 use crate::domain::execution::Filter;
 use crate::domain::limits::DELETE_EXECUTIONS_MAX;
-use crate::error::{Error, Limit, Result};
+use crate::error::{Error, Result};
 use crate::store::{ExecutionRow, Writable, WriteTx};
 
 impl Service {
@@ -32,11 +32,11 @@ impl Service {
         if *filter == Filter::default() {
             return Err(Error::bad_input("filter", "a filter without conditions would delete everything; give one"));
         }
-        let max = DELETE_EXECUTIONS_MAX as u64;
+        let max = DELETE_EXECUTIONS_MAX.max;
         let tx = self.store.begin().await?;
         let rows = tx.reader(viewer).writable_matching(viewer, filter, max + 1).await?;
         if rows.len() as u64 > max {
-            return Err(Error::TooLarge { field: "filter".into(), limit: Limit { name: "delete_executions_max", max } });
+            return Err(Error::TooLarge { field: "filter".into(), limit: DELETE_EXECUTIONS_MAX });
         }
         self.delete(tx, rows).await
     }

@@ -92,12 +92,12 @@ pub(super) fn in_range(field: &str, number: i64, max: i64) -> Result<i64> {
 /// Checks `inputs` or `result`, which is JSON text.
 pub(super) fn json(field: &str, json: Option<String>) -> Result<Option<String>> {
     if let Some(json) = &json {
-        at_most(field, json.len(), "payload_json_bytes_max", PAYLOAD_JSON_BYTES_MAX)?;
+        at_most(field, json.len(), PAYLOAD_JSON_BYTES_MAX)?;
     }
     Ok(json)
 }
 
 /// Checks `error`.
 pub(super) fn error_text(field: &str, error: Option<String>) -> Result<Option<String>> {
-    error.map(|error| text::long(field, error, "error_text_bytes_max", ERROR_TEXT_BYTES_MAX)).transpose()
+    error.map(|error| text::long(field, error, ERROR_TEXT_BYTES_MAX)).transpose()
 }

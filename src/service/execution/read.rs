@@ -23,6 +23,14 @@ impl Service {
         self.store.reader(viewer).find_execution(id).await
     }
 
+    /// Executions by id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn executions_by_ids(&self, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, ExecutionRow>> {
+        self.store.reader(viewer).executions_by_ids(ids).await
+    }
+
     /// A page of the history.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ impl Service {
     /// `BAD_INPUT` and `TOO_LARGE`, whose field says which; `CONFLICT` when an id is taken by something that the viewer
     /// cannot see.
     pub async fn record_executions(&self, viewer: &Viewer, records: Vec<RecordExecution>) -> Result<Recorded> {
-        at_most("inputs", records.len(), "batch_executions_max", BATCH_EXECUTIONS_MAX)?;
+        at_most("inputs", records.len(), BATCH_EXECUTIONS_MAX)?;
         let now = now();
         let records = records.into_iter().enumerate();
         let new: Vec<_> = records
