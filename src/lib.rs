@@ -7,3 +7,5 @@ pub mod auth;
 pub mod clock;
 pub mod domain;
 pub mod error;
+pub mod graphql;
+pub mod http;

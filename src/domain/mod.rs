@@ -1,1 +1,3 @@
 //! Pure types and rules.
+
+pub mod limits;
