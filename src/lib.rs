@@ -13,6 +13,8 @@ pub mod domain;
 pub mod error;
 pub mod event;
 pub mod graphql;
+pub mod http;
+pub mod jobs;
 pub mod logs;
 pub mod service;
 pub mod store;

@@ -16,6 +16,8 @@ mod scope;
 mod tenant;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod toy;
 mod viewer;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use claims::{Claims, refused};
 pub use claims::SERVICE_USER_ID;
 pub use issuer::{Issuer, NewToken};
 pub use scope::{OnBehalfOf, Scope, Stamp};
-pub use tenant::{tenant_of, tenant_sql};
+pub use tenant::{tenant_name, tenant_of, tenant_sql};
 pub use viewer::{Role, Viewer};
 
 /// Verifies tokens. Cheap to clone.

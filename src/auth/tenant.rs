@@ -14,6 +14,11 @@ pub fn tenant_of(organisation: Option<&str>, user: &str) -> String {
     }
 }
 
+/// A tenant's id without its prefix: the organisation's id or the user's own, as people know them.
+pub fn tenant_name(tenant_id: &str) -> &str {
+    tenant_id.split_once(':').map_or(tenant_id, |(_, name)| name)
+}
+
 /// A PostgreSQL expression of the same rule on `request.jwt.claims`, for row-level security.
 ///
 /// It is NULL, and so matches no row, when there are no claims, or they are not what Runledger accepts. It has brackets

@@ -11,6 +11,6 @@ pub(super) fn run(config: &Config) -> Result<(), Stop> {
         block_on(authenticator.fetch_keys())?;
         print("The issuers' keys were fetched.\n")?;
     }
-    block_on(crate::store::check(&config.database))?;
+    block_on(crate::app::check_database(config))?;
     print(&format!("The database answers: {}.\n", config.database))
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::app;
 use crate::config::{Config, Settings};
 use crate::error::Error;
 
@@ -100,12 +101,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Stop> {
         Command::Serve(settings) => serve::run(started(&settings)?),
         Command::Migrate(Migrate { down, settings }) => {
             let config = started(&settings)?;
-            block_on(async {
-                match down {
-                    None => crate::store::migrate(&config.database).await,
-                    Some(steps) => crate::store::migrate_down(&config.database, steps).await,
-                }
-            })
+            block_on(app::migrate(&config, down))
         }
         Command::Check(settings) => {
             let matches = matches.subcommand_matches("check").unwrap_or(matches);

@@ -43,12 +43,12 @@ fn first_token(config: &Config) -> Result<Option<String>> {
 
 /// What is printed when the server listens on `address`.
 fn start_message(config: &Config, address: SocketAddr, token: Option<&str>) -> String {
-    let mut text = format!("Runledger {}\n", env!("CARGO_PKG_VERSION"));
+    let url = url(address);
+    let mut text = format!("Runledger {} listening on {url}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<9} {value}");
     };
-    let url = url(address);
     match token {
         Some(token) => line("GraphiQL", &format!("{url}/graphiql#token={token}")),
         None => line("GraphiQL", &format!("{url}/graphiql")),

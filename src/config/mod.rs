@@ -94,9 +94,10 @@ pub enum Ownership {
 }
 
 /// Which web pages may call the API from a browser.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AllowedOrigins {
     /// Only those that Runledger serves.
+    #[default]
     Own,
     /// All: safe in itself, because a token is never sent by a browser on its own.
     Any,

@@ -144,7 +144,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_announcement_between_registering_and_waiting_wakes() {
         let wakeups = Wakeups::default();
         let mut wakeup = wakeups.follow(Topic::EveryTenant);

@@ -9,7 +9,7 @@ mod project;
 mod viewer;
 mod workflow_run;
 
-pub(super) use change::{ChangeKind, ExecutionChange};
+pub(super) use change::ExecutionChange;
 pub(super) use execution::{Execution, ExecutionConnection, ExecutionMode, ExecutionStatus, TokenUsage};
 pub(super) use log::{LogBatch, LogConnection, LogLevel, LogLine};
 pub(super) use node::Node;
