@@ -4,6 +4,8 @@
 //! pure types and rules that all of them know. `tests/architecture.rs` fails when a module imports upward.
 
 pub mod auth;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod domain;
 pub mod error;

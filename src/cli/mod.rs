@@ -1,0 +1,3 @@
+//! The commands of the `runledger` binary.
+
+pub mod exec;
