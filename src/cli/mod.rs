@@ -4,6 +4,7 @@
 
 mod check;
 mod duration;
+mod exec;
 mod logging;
 mod serve;
 mod token;
@@ -27,6 +28,7 @@ Examples:
   runledger token --user ada --org acme        make a token for ada in organisation acme
   DATABASE_URL=postgres://… runledger migrate  prepare a PostgreSQL database
   runledger check                              show the settings, ask the database
+  runledger exec --name build -- make          run a command and record it
 
 Every setting is a flag or an environment variable; .env.example lists them all.";
 
@@ -52,6 +54,8 @@ enum Command {
     Schema,
     /// Print a token signed with the configured secret.
     Token(token::Token),
+    /// Run a command and record it as an execution, with its output as log lines while it runs.
+    Exec(exec::Args),
 }
 
 #[derive(Debug, Args)]
@@ -68,7 +72,7 @@ pub fn main() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli, &matches) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Stop::Usage(message)) => {
             eprintln!("runledger: {message}");
             ExitCode::from(USAGE)
@@ -96,22 +100,24 @@ impl From<Error> for Stop {
     }
 }
 
-fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Stop> {
+fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Stop> {
     match cli.command.unwrap_or(Command::Serve(cli.settings)) {
-        Command::Serve(settings) => serve::run(started(&settings)?),
+        Command::Exec(args) => return block_on(async { Ok(exec::run(args).await) }),
+        Command::Serve(settings) => serve::run(started(&settings)?)?,
         Command::Migrate(Migrate { down, settings }) => {
             let config = started(&settings)?;
-            block_on(app::migrate(&config, down))
+            block_on(app::migrate(&config, down))?;
         }
         Command::Check(settings) => {
             let matches = matches.subcommand_matches("check").unwrap_or(matches);
             print(&settings_in_use(matches))?;
             let config = started(&settings)?;
-            check::run(&config)
+            check::run(&config)?;
         }
-        Command::Schema => print(&crate::graphql::sdl()),
-        Command::Token(token) => token.run(),
+        Command::Schema => print(&crate::graphql::sdl())?,
+        Command::Token(token) => token.run()?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The checked settings, with logging started as they say.
