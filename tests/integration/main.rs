@@ -1,5 +1,10 @@
 //! What Runledger promises, tried from outside: every test talks to a real server process over its public API, on
 //! SQLite and on PostgreSQL. One file holds the tests of one promise; `harness` holds what they stand on.
 
-#[cfg(test)]
 mod harness;
+
+mod crash;
+mod endurance;
+mod executions;
+mod logs;
+mod tails;

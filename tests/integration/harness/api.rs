@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::Client;
+use super::{Client, Refusal};
 
 /// Every plain field of an execution.
-pub(crate) const EXECUTION: &str = "
+const EXECUTION: &str = "
     id status mode name workflowId workflowRunId project { key } ownerId inputs result error
     tokens { input cachedInput output total } costUsd durationMs
     createdAt startedAt completedAt updatedAt heartbeatAt revision
@@ -55,12 +55,12 @@ impl Client {
     }
 
     /// Updates an execution; its fields, or why not.
-    pub(crate) async fn update(&self, input: Value) -> Result<Value, super::Refusal> {
+    pub(crate) async fn update(&self, input: Value) -> Result<Value, Refusal> {
         self.change("updateExecution", "UpdateExecutionInput", input).await
     }
 
     /// Finishes an execution; its fields, or why not.
-    pub(crate) async fn finish(&self, input: Value) -> Result<Value, super::Refusal> {
+    pub(crate) async fn finish(&self, input: Value) -> Result<Value, Refusal> {
         self.change("finishExecution", "FinishExecutionInput", input).await
     }
 
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// Cancels an execution; its fields, or why not.
-    pub(crate) async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Value, super::Refusal> {
+    pub(crate) async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Value, Refusal> {
         let document = format!(
             "mutation ($id: ID!, $reason: String) {{
                 cancelExecution(id: $id, reason: $reason) {{ execution {{ {EXECUTION} }} }}
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// Records finished executions; the payload.
-    pub(crate) async fn record(&self, inputs: Value) -> Result<Value, super::Refusal> {
+    pub(crate) async fn record(&self, inputs: Value) -> Result<Value, Refusal> {
         let document = "mutation ($inputs: [RecordExecutionInput!]!) {
             recordExecutions(inputs: $inputs) { createdCount executions { id status revision } }
         }";
@@ -95,7 +95,7 @@ impl Client {
         id: &str,
         lines: &[Line],
         first_seq: Option<i64>,
-    ) -> Result<Value, super::Refusal> {
+    ) -> Result<Value, Refusal> {
         let input = json!({ "executionId": id, "lines": lines, "firstSeq": first_seq });
         let mut data = self.try_query(APPEND_LOGS, json!({ "input": input })).await?;
         Ok(data["appendLogs"].take())
@@ -106,7 +106,18 @@ impl Client {
         self.try_append(id, lines, None).await.expect("the lines are fine")
     }
 
-    async fn change(&self, mutation: &str, input_type: &str, input: Value) -> Result<Value, super::Refusal> {
+    /// Appends lines as a careful client does: again, with the same numbers, until there is an answer. The payload.
+    pub(crate) async fn append_until_acknowledged(&self, id: &str, lines: &[Line], first_seq: i64) -> Value {
+        let input = json!({ "executionId": id, "lines": lines, "firstSeq": first_seq });
+        loop {
+            self.server().running().await;
+            if let Ok(answer) = self.try_post(APPEND_LOGS, json!({ "input": input })).await {
+                return answer.into_result().expect("the lines are fine")["appendLogs"].take();
+            }
+        }
+    }
+
+    async fn change(&self, mutation: &str, input_type: &str, input: Value) -> Result<Value, Refusal> {
         let document = format!(
             "mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ execution {{ {EXECUTION} }} }} }}"
         );
@@ -115,7 +126,7 @@ impl Client {
     }
 }
 
-pub(crate) const APPEND_LOGS: &str =
+const APPEND_LOGS: &str =
     "mutation ($input: AppendLogsInput!) { appendLogs(input: $input) { nextSeq appended } }";
 
 /// The `id` of an object.

@@ -13,13 +13,13 @@ mod token;
 
 use std::time::Duration;
 
-pub(crate) use api::{Line, execution_input, line, lines, messages};
+pub(crate) use api::{execution_input, id_of, line, lines, messages};
 pub(crate) use backend::{Backend, for_each_backend, run};
-pub(crate) use client::{Answer, Client, Refusal};
+pub(crate) use client::{Client, Refusal};
 pub(crate) use postgres::Database;
-pub(crate) use server::{Server, ServerBuilder};
+pub(crate) use server::Server;
 pub(crate) use socket::{Event, Socket, Subscription};
-pub(crate) use tail::ResumingTail;
+pub(crate) use tail::{ResumingTail, Session, Tail};
 pub(crate) use team::Team;
 pub(crate) use token::{Claims, SECRET};
 

@@ -126,10 +126,13 @@ impl Socket {
     }
 
     /// Renews the token in place; the answer's payload.
-    pub(crate) async fn renew(&self, token: &str) -> Value {
+    pub(crate) async fn renew(&self, token: &str) -> Result<Value, Cut> {
         self.send(&json!({ "type": "ping", "payload": { "authorization": format!("Bearer {token}") } }));
         let mut pongs = self.shared.pongs_received.lock().await;
-        soon("pong", pongs.recv()).await.expect("the socket is ours")
+        tokio::select! {
+            payload = soon("pong", pongs.recv()) => Ok(payload.expect("the socket is ours")),
+            code = self.closed() => Err(Cut(code)),
+        }
     }
 
     /// The code that the server closes it with.
@@ -262,6 +265,11 @@ impl Subscription {
     /// What comes next, however long it takes.
     pub(crate) async fn event_whenever(&mut self) -> Event {
         self.events.recv().await.expect("the socket says how each subscription ends")
+    }
+
+    /// Whether nothing has come that was not asked for.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        self.events.try_recv().is_err()
     }
 
     /// Says that no more is wanted.

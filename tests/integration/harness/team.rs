@@ -19,8 +19,7 @@ pub(crate) struct Team {
     pub(crate) service: Client,
     /// No token at all.
     pub(crate) anonymous: Client,
-    /// Whether a failed test shows the server's log: one of the test's own does so itself when it ends.
-    server_is_shared: bool,
+    _shown_on_failure: Option<LogOfSharedServer>,
 }
 
 impl Team {
@@ -43,7 +42,7 @@ impl Team {
             server: server.clone(),
             org,
             anonymous,
-            server_is_shared: false,
+            _shown_on_failure: None,
         }
     }
 
@@ -57,14 +56,18 @@ impl ForBackend for Team {
     /// On the server that the tests share.
     async fn on(backend: Backend) -> Option<Self> {
         let server = Server::shared(backend).await?;
-        Some(Self { server_is_shared: true, ..Self::of(&server) })
+        Some(Self { _shown_on_failure: Some(LogOfSharedServer(server.clone())), ..Self::of(&server) })
     }
 }
 
-impl Drop for Team {
+/// Shows the server's log when the test fails. A server of the test's own does that itself when it ends.
+#[derive(Debug)]
+struct LogOfSharedServer(Server);
+
+impl Drop for LogOfSharedServer {
     fn drop(&mut self) {
-        if self.server_is_shared && std::thread::panicking() {
-            show_log(&self.server.log());
+        if std::thread::panicking() {
+            show_log(&self.0.log());
         }
     }
 }
