@@ -3,8 +3,10 @@
 
 mod harness;
 
+mod changes;
 mod crash;
 mod endurance;
 mod executions;
+mod lists;
 mod logs;
 mod tails;
