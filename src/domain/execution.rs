@@ -30,11 +30,11 @@ pub fn may_follow(from: Status, to: Status) -> bool {
     }
 }
 
-/// Checks a step; `Ok(false)` means that the execution is there already.
+/// Checks a step that `field` asks for; `Ok(false)` means that the execution is there already.
 ///
 /// # Errors
 /// `CONFLICT` for an illegal step.
-pub fn step(from: Status, to: Status) -> Result<bool, Error> {
+pub fn step(field: &str, from: Status, to: Status) -> Result<bool, Error> {
     if from == to {
         return Ok(false);
     }
@@ -42,8 +42,9 @@ pub fn step(from: Status, to: Status) -> Result<bool, Error> {
         return Ok(true);
     }
     Err(Error::Conflict {
-        field: Some("status".into()),
-        message: format!("an execution that is {} cannot become {}", status_word(from), status_word(to)).into(),
+        field: Some(field.to_owned().into()),
+        message: format!("an execution that is {} cannot become {}", status_word(from), status_word(to))
+            .into(),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 /// What can be asked. Everybody sees what their token lets them see; other people's rows and missing rows answer the same.
 pub struct Query;
 
+/// What can be asked. Everybody sees what their token lets them see; other people's rows and missing rows answer the same.
 #[Object]
 impl Query {
     /// Who is asking.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Timestamp);
 
+/// A point in time: RFC 3339, UTC, e.g. `2026-11-21T09:30:00.125Z`. Kept in microseconds. Input may have another offset.
 #[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -33,6 +34,7 @@ impl ScalarType for DateTime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BigInt(pub i64);
 
+/// A 64-bit signed integer, as a JSON number. In JavaScript, numbers beyond 2^53 lose digits.
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -56,12 +58,15 @@ pub struct Decimal {
     pub micros: i64,
 }
 
+/// An exact decimal as a string, e.g. `"0.004250"`: not negative, at most six decimals. Input may also be a whole number.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         let micros = match &value {
             Value::String(text) => money::from_decimal(text),
-            Value::Number(number) => number.as_i64().and_then(|whole| money::from_decimal(&whole.to_string())),
+            Value::Number(number) => {
+                number.as_i64().and_then(|whole| money::from_decimal(&whole.to_string()))
+            }
             _ => return Err(InputValueError::expected_type(value)),
         };
         micros.map(|micros| Self { micros }).ok_or_else(|| {
@@ -78,6 +83,7 @@ impl ScalarType for Decimal {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json(pub Value);
 
+/// Any JSON value. It reads back as it was given, the order of keys included.
 #[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {

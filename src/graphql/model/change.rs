@@ -22,6 +22,7 @@ pub(in crate::graphql) enum ChangeKind {
 /// A change of an execution.
 pub(in crate::graphql) struct ExecutionChange(pub event::Change);
 
+/// A change of an execution.
 #[Object]
 impl ExecutionChange {
     /// What happened.

@@ -44,6 +44,7 @@ impl LogLine {
     }
 }
 
+/// A line of an execution's log.
 #[Object]
 impl LogLine {
     /// Whose line it is.
@@ -89,6 +90,7 @@ pub(in crate::graphql) struct LogBatch {
     pub batch: TailBatch,
 }
 
+/// Lines of a tail, and where the tail is.
 #[Object]
 impl LogBatch {
     /// At most 500 lines, in order; none when only the flags have something to say.
@@ -133,6 +135,7 @@ impl LogConnection {
     }
 }
 
+/// A page of lines, by number.
 #[Object]
 impl LogConnection {
     /// The lines with their cursors.

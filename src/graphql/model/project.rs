@@ -13,6 +13,7 @@ use crate::store::ProjectRow;
 #[derive(Debug, Clone)]
 pub(in crate::graphql) struct Project(pub ProjectRow);
 
+/// What executions belong to, named by a key within its tenant.
 #[Object]
 impl Project {
     /// A UUID.
@@ -39,6 +40,7 @@ impl Project {
 /// A page of projects, newest first.
 pub(in crate::graphql) struct ProjectConnection(pub Rows<ProjectRow>);
 
+/// A page of projects, newest first.
 #[Object]
 impl ProjectConnection {
     /// The rows with their cursors.

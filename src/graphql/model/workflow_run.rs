@@ -16,6 +16,7 @@ use crate::service;
 /// What the executions that name the same workflow run add up to.
 pub(in crate::graphql) struct WorkflowRun(pub service::WorkflowRun);
 
+/// What the executions that name the same workflow run add up to.
 #[Object]
 impl WorkflowRun {
     /// As the executions name it.
@@ -90,7 +91,8 @@ impl WorkflowRun {
 }
 
 fn lines(field: &'static str, count: i32) -> Result<usize, Error> {
-    let count = usize::try_from(count).map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
+    let count = usize::try_from(count)
+        .map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
     crate::domain::limits::at_most(field, count, RUN_LOG_LINES_MAX)?;
     Ok(count)
 }
@@ -100,4 +102,3 @@ impl From<service::WorkflowRun> for WorkflowRun {
         Self(run)
     }
 }
-
