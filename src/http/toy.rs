@@ -29,7 +29,7 @@ impl Started {
 
 pub(super) struct Query;
 pub(super) struct Mutation;
-pub(super) struct Subscription_;
+pub(super) struct Changes;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Viewer")]
@@ -78,6 +78,10 @@ fn viewer<'a>(context: &Context<'a>) -> Result<&'a Viewer, ApiError> {
     viewer.ok_or_else(|| Error::Unauthenticated("a token is required".into()).into())
 }
 
+fn in_a_panic() -> Option<i32> {
+    panic!("this resolver panics")
+}
+
 fn execution(id: i32) -> Execution {
     Execution { id: id.to_string(), name: format!("execution {id}") }
 }
@@ -112,7 +116,7 @@ impl Query {
     }
 
     async fn panics(&self) -> Option<i32> {
-        panic!("this resolver panics")
+        in_a_panic()
     }
 
     async fn slow(&self, milliseconds: i32) -> i32 {
@@ -147,7 +151,7 @@ impl Mutation {
 }
 
 #[Subscription(name = "Subscription")]
-impl Subscription_ {
+impl Changes {
     async fn executions_changed(
         &self,
         context: &Context<'_>,
@@ -168,14 +172,15 @@ impl Subscription_ {
         }
     }
 
-    /// As fast as it is read, and each batch a kilobyte.
+    /// As fast as it is read.
     async fn log_tail(&self, execution_id: async_graphql::ID) -> impl Stream<Item = LogBatch> + use<> {
         let _ = execution_id;
         futures_util::stream::iter((0..).map(|next_seq| LogBatch { next_seq }))
     }
 
     async fn panics(&self) -> impl Stream<Item = i32> + use<> {
-        futures_util::stream::iter(0..3).map(|tick| if tick == 1 { panic!("this stream panics") } else { tick })
+        futures_util::stream::iter(0..3)
+            .map(|tick| if tick == 1 { panic!("this stream panics") } else { tick })
     }
 }
 
@@ -187,7 +192,7 @@ fn ticks(first: i32) -> impl Stream<Item = i32> + use<> {
 }
 
 pub(super) fn engine(started: &Started) -> Engine {
-    let schema = Schema::build(Query, Mutation, Subscription_).data(started.clone()).finish();
+    let schema = Schema::build(Query, Mutation, Changes).data(started.clone()).finish();
     Engine::new(schema, |request: async_graphql::Request, _: Option<&Viewer>| request).ok().unwrap()
 }
 
