@@ -11,5 +11,5 @@ pub mod engine;
 pub mod error;
 pub mod guard;
 
-pub use engine::{Engine, Outcome, RequestData, RequestId};
+pub use engine::{Engine, Outcome, Refusal, RequestData, RequestId};
 pub use error::{ApiError, Nullable};

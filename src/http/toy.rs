@@ -63,6 +63,7 @@ struct ExecutionChange {
 #[derive(SimpleObject)]
 struct LogBatch {
     next_seq: i32,
+    padding: String,
 }
 
 #[derive(InputObject)]
@@ -175,7 +176,7 @@ impl Changes {
     /// As fast as it is read.
     async fn log_tail(&self, execution_id: async_graphql::ID) -> impl Stream<Item = LogBatch> + use<> {
         let _ = execution_id;
-        futures_util::stream::iter((0..).map(|next_seq| LogBatch { next_seq }))
+        futures_util::stream::iter((0..).map(|next_seq| LogBatch { next_seq, padding: "x".repeat(16_000) }))
     }
 
     async fn panics(&self) -> impl Stream<Item = i32> + use<> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_graphql::parser::types::{Selection, SelectionSet};
 use async_graphql::{ServerError, Value, Variables, value};
 
 use super::*;
@@ -67,8 +68,7 @@ fn selections(query: &str) -> Vec<String> {
     lines
 }
 
-fn print(set: &async_graphql::parser::types::SelectionSet) -> String {
-    use async_graphql::parser::types::Selection;
+fn print(set: &SelectionSet) -> String {
     let items = set.items.iter().map(|selection| match &selection.node {
         Selection::Field(field) => {
             let below = &field.node.selection_set.node;
@@ -429,5 +429,5 @@ fn a_file_is_only_what_the_request_brought() {
     assert!(!check(&upload_reference(1), 1));
     assert!(!check("#__graphql_file__:x", 1));
     assert!(!check("x", 1));
-    assert!(super::tests::check("mutation { start(file: \"#__graphql_file__:9\") }").is_err());
+    assert!(tests::check("mutation { start(file: \"#__graphql_file__:9\") }").is_err());
 }

@@ -185,15 +185,15 @@ async fn a_peer_that_does_not_answer_pings_is_closed() {
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_cut_and_holds_up_nobody() {
     let server = server(SocketSettings { send_wait: Duration::from_millis(100), ..Default::default() }).await;
-    let mut stuck = Client::ready(&server, 60_000).await;
-    stuck.subscribe("1", "subscription { logTail(executionId: \"1\") { nextSeq } }").await;
     let mut other = Client::ready(&server, 60_000).await;
+    let receivers_without_stuck = server.shutdown.receiver_count();
+    let mut stuck = Client::ready(&server, 60_000).await;
+    stuck.subscribe("1", "subscription { logTail(executionId: \"1\") { nextSeq padding } }").await;
     other.subscribe("1", CHANGES).await;
-    for _ in 0..20 {
+    // The other socket goes on while the connection's buffers fill up, and the stuck one ends by itself.
+    while server.shutdown.receiver_count() > receivers_without_stuck {
         other.hear().await;
     }
-    // The server went on only until the connection's buffers were full.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let mut last_seq = -1;
     loop {
         match stuck.next().await {
