@@ -45,22 +45,41 @@ impl RequestId {
 #[derive(Debug)]
 pub enum Outcome {
     /// A request error: execution never began, and there is no `data`.
-    Refused(Vec<ServerError>),
+    Refused(Refusal),
     /// It was executed, perhaps with errors in some fields.
     Executed(Response),
 }
 
-impl Outcome {
-    /// A request error made outside the engine.
-    pub fn refused(request_id: RequestId, error: &Error) -> Self {
-        Self::refused_with(request_id, vec![server_error(error)])
+/// The answer to a request that was not executed: its errors.
+#[derive(Debug, Serialize)]
+pub struct Refusal {
+    errors: Vec<ServerError>,
+}
+
+impl Refusal {
+    /// For an error found outside the engine.
+    pub fn new(request_id: RequestId, error: &Error) -> Self {
+        Self::with(request_id, vec![server_error(error)])
     }
 
-    fn refused_with(request_id: RequestId, mut errors: Vec<ServerError>) -> Self {
+    /// What is wrong with the request, at least one thing.
+    pub fn errors(&self) -> &[ServerError] {
+        &self.errors
+    }
+
+    fn with(request_id: RequestId, mut errors: Vec<ServerError>) -> Self {
         finish_errors(request_id, &mut errors);
-        Self::Refused(errors)
+        Self { errors }
     }
+}
 
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Outcome {
     fn executed(request_id: RequestId, mut response: Response) -> Self {
         finish_errors(request_id, &mut response.errors);
         Self::Executed(response)
@@ -73,7 +92,7 @@ impl Outcome {
             && !response.errors.is_empty()
             && !response.errors.iter().any(is_field_error);
         if is_refusal {
-            Self::refused_with(request_id, response.errors)
+            Refusal::with(request_id, response.errors).into()
         } else {
             Self::executed(request_id, response)
         }
@@ -87,12 +106,8 @@ impl Outcome {
 /// As the answer is sent: `errors` before `data`, fields in the order of the document.
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Refusal<'a> {
-            errors: &'a [ServerError],
-        }
         match self {
-            Self::Refused(errors) => Refusal { errors }.serialize(serializer),
+            Self::Refused(refusal) => refusal.serialize(serializer),
             Self::Executed(response) => response.serialize(serializer),
         }
     }
@@ -141,9 +156,9 @@ impl Engine {
     /// Lets a request pass to execution, or gives the answer that refuses it.
     ///
     /// # Errors
-    /// [`Outcome::Refused`].
-    pub fn guard(&self, request_id: RequestId, params: Params) -> Result<GuardedRequest, Outcome> {
-        self.0.guard.check(params).map_err(|errors| Outcome::refused_with(request_id, errors))
+    /// What is wrong with it: execution must not begin.
+    pub fn guard(&self, request_id: RequestId, params: Params) -> Result<GuardedRequest, Refusal> {
+        self.0.guard.check(params).map_err(|errors| Refusal::with(request_id, errors))
     }
 
     /// Runs a query or a mutation.
@@ -155,7 +170,7 @@ impl Engine {
     ) -> Outcome {
         if guarded.kind() == OperationKind::Subscription {
             let message = "subscriptions are served on a WebSocket (graphql-transport-ws)";
-            return Outcome::refused(request_id, &Error::bad_input("query", message));
+            return Refusal::new(request_id, &Error::bad_input("query", message)).into();
         }
         let span = span(request_id, viewer, &guarded);
         let run = AssertUnwindSafe(self.0.schema.execute(self.request(request_id, viewer, guarded)));

@@ -30,7 +30,7 @@ use mutation::Mutation;
 use query::Query;
 use subscription::Subscription;
 
-pub use engine::{Engine, Outcome, RequestData, RequestId};
+pub use engine::{Engine, Outcome, Refusal, RequestData, RequestId};
 pub use error::{ApiError, Nullable};
 
 type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -29,7 +29,7 @@ impl Started {
 
 pub(super) struct Query;
 pub(super) struct Mutation;
-pub(super) struct Subscription_;
+pub(super) struct Changes;
 
 #[derive(SimpleObject)]
 #[graphql(name = "Viewer")]
@@ -63,6 +63,7 @@ struct ExecutionChange {
 #[derive(SimpleObject)]
 struct LogBatch {
     next_seq: i32,
+    padding: String,
 }
 
 #[derive(InputObject)]
@@ -76,6 +77,10 @@ struct StartExecutionInput {
 fn viewer<'a>(context: &Context<'a>) -> Result<&'a Viewer, ApiError> {
     let viewer = context.data_opt::<Viewer>();
     viewer.ok_or_else(|| Error::Unauthenticated("a token is required".into()).into())
+}
+
+fn in_a_panic() -> Option<i32> {
+    panic!("this resolver panics")
 }
 
 fn execution(id: i32) -> Execution {
@@ -112,7 +117,7 @@ impl Query {
     }
 
     async fn panics(&self) -> Option<i32> {
-        panic!("this resolver panics")
+        in_a_panic()
     }
 
     async fn slow(&self, milliseconds: i32) -> i32 {
@@ -147,7 +152,7 @@ impl Mutation {
 }
 
 #[Subscription(name = "Subscription")]
-impl Subscription_ {
+impl Changes {
     async fn executions_changed(
         &self,
         context: &Context<'_>,
@@ -168,10 +173,10 @@ impl Subscription_ {
         }
     }
 
-    /// As fast as it is read, and each batch a kilobyte.
+    /// As fast as it is read.
     async fn log_tail(&self, execution_id: async_graphql::ID) -> impl Stream<Item = LogBatch> + use<> {
         let _ = execution_id;
-        futures_util::stream::iter((0..).map(|next_seq| LogBatch { next_seq }))
+        futures_util::stream::iter((0..).map(|next_seq| LogBatch { next_seq, padding: "x".repeat(16_000) }))
     }
 
     async fn panics(&self) -> impl Stream<Item = i32> + use<> {
@@ -188,7 +193,7 @@ fn ticks(first: i32) -> impl Stream<Item = i32> + use<> {
 }
 
 pub(super) fn engine(started: &Started) -> Engine {
-    let schema = Schema::build(Query, Mutation, Subscription_).data(started.clone()).finish();
+    let schema = Schema::build(Query, Mutation, Changes).data(started.clone()).finish();
     Engine::new(schema, |request: async_graphql::Request, _: Option<&Viewer>| request).ok().unwrap()
 }
 

@@ -59,7 +59,7 @@ async fn run(transport: &Transport, request_id: RequestId, request: Request) -> 
     };
     let guarded = match transport.engine.guard(request_id, params) {
         Ok(guarded) => guarded,
-        Err(refused) => return Ok(refused),
+        Err(refusal) => return Ok(refusal.into()),
     };
     if is_read_only && guarded.kind() != OperationKind::Query {
         return Err(Failure::method_not_allowed("POST", "GET runs queries only"));

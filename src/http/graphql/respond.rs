@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
 
-use crate::graphql::{Outcome, RequestId};
+use crate::graphql::{Outcome, Refusal, RequestId};
 use crate::http::REQUEST_ID;
 
 use super::failure::Failure;
@@ -30,8 +31,8 @@ pub(super) fn outcome(media_type: MediaType, request_id: RequestId, outcome: &Ou
 
 /// What HTTP turned away.
 pub(super) fn failed(media_type: MediaType, request_id: RequestId, failure: &Failure) -> Response<Body> {
-    let outcome = Outcome::refused(request_id, &failure.error);
-    let mut response = respond(failure.status, media_type, request_id, &outcome);
+    let refusal = Refusal::new(request_id, &failure.error);
+    let mut response = respond(failure.status, media_type, request_id, &refusal);
     let headers = response.headers_mut();
     if let Some(allow) = failure.allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -46,9 +47,9 @@ fn respond(
     status: StatusCode,
     media_type: MediaType,
     request_id: RequestId,
-    outcome: &Outcome,
+    answer: &impl Serialize,
 ) -> Response<Body> {
-    let (status, body) = match serde_json::to_vec(outcome) {
+    let (status, body) = match serde_json::to_vec(answer) {
         Ok(body) => (status, body),
         Err(error) => {
             tracing::error!(request_id = %request_id.uuid(), cause = %error, "an answer could not be written");

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ use tracing::Instrument as _;
 use crate::auth::Viewer;
 use crate::domain::limits::{SOCKET_OPERATIONS_MAX, SOCKET_QUEUE_FRAMES_MAX};
 use crate::error::Error;
-use crate::graphql::guard::{OperationKind, Params};
-use crate::graphql::{Engine, Outcome, RequestId};
+use crate::graphql::guard::{GuardedRequest, OperationKind, Params};
+use crate::graphql::{Engine, Outcome, Refusal, RequestId};
 
 use super::close::Close;
 use super::message::ServerMessage;
@@ -75,7 +76,7 @@ impl Operations {
         let request_id = RequestId::generate();
         if is_full {
             let error = Error::TooLarge { field: "operations".into(), limit: SOCKET_OPERATIONS_MAX };
-            return Ok(last_words(&id, &Outcome::refused(request_id, &error)));
+            return Ok(refusal_frame(&id, &Refusal::new(request_id, &error)));
         }
         let generation = self.next_generation;
         self.next_generation += 1;
@@ -111,17 +112,25 @@ struct Replies {
 }
 
 impl Replies {
-    async fn next(&self, outcome: &Outcome) {
-        self.send(&ServerMessage::Next { id: &self.id, payload: outcome }, false).await;
+    async fn complete(&self) {
+        self.send(&ServerMessage::Complete { id: &self.id }, true).await;
     }
 
-    /// A refusal is an `error`; anything else was the last `next` already.
-    async fn end(&self, refusal: Option<&Outcome>) {
-        match refusal {
-            Some(Outcome::Refused(errors)) => {
-                self.send(&ServerMessage::Error { id: &self.id, payload: errors }, true).await;
+    async fn refuse(&self, refusal: &Refusal) {
+        self.send(&ServerMessage::Error { id: &self.id, payload: refusal.errors() }, true).await;
+    }
+
+    /// Sends an outcome; after a refusal there is nothing more to say.
+    async fn outcome(&self, outcome: &Outcome) -> ControlFlow<()> {
+        match outcome {
+            Outcome::Refused(refusal) => {
+                self.refuse(refusal).await;
+                ControlFlow::Break(())
             }
-            _ => self.send(&ServerMessage::Complete { id: &self.id }, true).await,
+            Outcome::Executed(_) => {
+                self.send(&ServerMessage::Next { id: &self.id, payload: outcome }, false).await;
+                ControlFlow::Continue(())
+            }
         }
     }
 
@@ -150,7 +159,7 @@ async fn run(
     let running = operate(&engine, viewer.as_ref(), request_id, params, &replies);
     if AssertUnwindSafe(running).catch_unwind().await.is_err() {
         let error = Error::internal("an operation's task panicked");
-        replies.end(Some(&Outcome::refused(request_id, &error))).await;
+        replies.refuse(&Refusal::new(request_id, &error)).await;
     }
 }
 
@@ -163,18 +172,16 @@ async fn operate(
 ) {
     let guarded = match engine.guard(request_id, params) {
         Ok(guarded) => guarded,
-        Err(refused) => return replies.end(Some(&refused)).await,
+        Err(refusal) => return replies.refuse(&refusal).await,
     };
     if guarded.kind() == OperationKind::Subscription {
         let span = Engine::span(request_id, viewer, &guarded);
         follow(engine, viewer, request_id, guarded, replies).instrument(span).await;
     } else {
         let outcome = engine.execute(request_id, viewer, guarded).await;
-        if matches!(outcome, Outcome::Refused(_)) {
-            return replies.end(Some(&outcome)).await;
+        if replies.outcome(&outcome).await.is_continue() {
+            replies.complete().await;
         }
-        replies.next(&outcome).await;
-        replies.end(None).await;
     }
 }
 
@@ -182,20 +189,18 @@ async fn follow(
     engine: &Engine,
     viewer: Option<&Viewer>,
     request_id: RequestId,
-    guarded: crate::graphql::guard::GuardedRequest,
+    guarded: GuardedRequest,
     replies: &Replies,
 ) {
     let mut events = std::pin::pin!(engine.subscribe(request_id, viewer, guarded));
     while let Some(outcome) = events.next().await {
-        if matches!(outcome, Outcome::Refused(_)) {
-            return replies.end(Some(&outcome)).await;
+        if replies.outcome(&outcome).await.is_break() {
+            return;
         }
-        replies.next(&outcome).await;
     }
-    replies.end(None).await;
+    replies.complete().await;
 }
 
-fn last_words(id: &str, refused: &Outcome) -> Option<Message> {
-    let Outcome::Refused(errors) = refused else { return None };
-    ServerMessage::Error { id, payload: errors }.to_frame().ok()
+fn refusal_frame(id: &str, refusal: &Refusal) -> Option<Message> {
+    ServerMessage::Error { id, payload: refusal.errors() }.to_frame().ok()
 }
