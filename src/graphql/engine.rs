@@ -1,0 +1,253 @@
+//! The one executor, for HTTP and sockets alike.
+//!
+//! Promises: it runs only a [`GuardedRequest`]; an answer comes within 30 s; a resolver that panics becomes an
+//! INTERNAL error of that request and of no other; an answer has at most 25 errors, each with `code`, `retryable`
+//! and `requestId`; and it is known whether execution began, on which the HTTP status depends.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_graphql::{
+    ObjectType, Request, Response, Schema, ServerError, SubscriptionType, Value,
+};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use serde::{Serialize, Serializer};
+use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
+
+use crate::auth::Viewer;
+use crate::domain::limits::{GRAPHQL_ERRORS_MAX, REQUEST_TIME_SECONDS_MAX};
+use crate::error::Error;
+
+use super::error::{complete, is_field_error, server_error};
+use super::guard::{Guard, GuardedRequest, OperationKind, Params};
+
+/// Names one HTTP request or one operation of a socket, in its answer and in the log. Resolvers find it in the
+/// request's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// A new one; none is ever taken from a caller.
+    pub fn generate() -> Self {
+        Self(crate::clock::new_id())
+    }
+
+    /// As it stands in `x-request-id` and in `extensions.requestId`.
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A request error: execution never began, and there is no `data`.
+    Refused(Vec<ServerError>),
+    /// It was executed, perhaps with errors in some fields.
+    Executed(Response),
+}
+
+impl Outcome {
+    /// A request error made outside the engine.
+    pub fn refused(request_id: RequestId, error: &Error) -> Self {
+        Self::refused_with(request_id, vec![server_error(error)])
+    }
+
+    fn refused_with(request_id: RequestId, mut errors: Vec<ServerError>) -> Self {
+        finish_errors(request_id, &mut errors);
+        Self::Refused(errors)
+    }
+
+    fn executed(request_id: RequestId, mut response: Response) -> Self {
+        finish_errors(request_id, &mut response.errors);
+        Self::Executed(response)
+    }
+
+    /// Every error of an executed field names the field. So an answer with errors, without data and without such an
+    /// error was refused by validation.
+    fn of_response(request_id: RequestId, response: Response) -> Self {
+        let is_refusal = response.data == Value::Null
+            && !response.errors.is_empty()
+            && !response.errors.iter().any(is_field_error);
+        if is_refusal {
+            Self::refused_with(request_id, response.errors)
+        } else {
+            Self::executed(request_id, response)
+        }
+    }
+
+    fn failed(request_id: RequestId, error: &Error) -> Self {
+        Self::executed(request_id, Response::from_errors(vec![server_error(error)]))
+    }
+}
+
+/// As the answer is sent: `errors` before `data`, fields in the order of the document.
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Refusal<'a> {
+            errors: &'a [ServerError],
+        }
+        match self {
+            Self::Refused(errors) => Refusal { errors }.serialize(serializer),
+            Self::Executed(response) => response.serialize(serializer),
+        }
+    }
+}
+
+/// Attaches what resolvers need to a request: loaders, services. Called once per query and mutation, and once per
+/// subscription, not per event. The [`Viewer`] (when there is one) and the [`RequestId`] are there already.
+pub trait RequestData: Send + Sync + 'static {
+    fn attach(&self, request: Request, viewer: Option<&Viewer>) -> Request;
+}
+
+impl<F> RequestData for F
+where
+    F: Fn(Request, Option<&Viewer>) -> Request + Send + Sync + 'static,
+{
+    fn attach(&self, request: Request, viewer: Option<&Viewer>) -> Request {
+        self(request, viewer)
+    }
+}
+
+/// A schema, its guard, and how to run the one behind the other. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    schema: Box<dyn Run>,
+    guard: Guard,
+    request_data: Box<dyn RequestData>,
+}
+
+impl Engine {
+    /// For a schema.
+    ///
+    /// # Errors
+    /// When the schema's own definition does not parse, which a test of the schema finds.
+    pub fn new<Q, M, S>(schema: Schema<Q, M, S>, request_data: impl RequestData) -> Result<Self, Error>
+    where
+        Q: ObjectType + 'static,
+        M: ObjectType + 'static,
+        S: SubscriptionType + 'static,
+    {
+        let guard = Guard::new(&schema.sdl())?;
+        Ok(Self(Arc::new(Inner { schema: Box::new(schema), guard, request_data: Box::new(request_data) })))
+    }
+
+    /// Lets a request pass to execution, or gives the answer that refuses it.
+    ///
+    /// # Errors
+    /// [`Outcome::Refused`].
+    pub fn guard(&self, request_id: RequestId, params: Params) -> Result<GuardedRequest, Outcome> {
+        self.0.guard.check(params).map_err(|errors| Outcome::refused_with(request_id, errors))
+    }
+
+    /// Runs a query or a mutation.
+    pub async fn execute(
+        &self,
+        request_id: RequestId,
+        viewer: Option<&Viewer>,
+        guarded: GuardedRequest,
+    ) -> Outcome {
+        if guarded.kind() == OperationKind::Subscription {
+            let message = "subscriptions are served on a WebSocket (graphql-transport-ws)";
+            return Outcome::refused(request_id, &Error::bad_input("query", message));
+        }
+        let span = span(request_id, viewer, &guarded);
+        let run = AssertUnwindSafe(self.0.schema.execute(self.request(request_id, viewer, guarded)));
+        async {
+            match timeout(REQUEST_TIME_SECONDS_MAX.to_duration(), run.catch_unwind()).await {
+                Ok(Ok(response)) => Outcome::of_response(request_id, response),
+                Ok(Err(panic)) => Outcome::failed(request_id, &panicked(&*panic)),
+                Err(_elapsed) => Outcome::failed(request_id, &took_too_long()),
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Follows a subscription. When the first outcome is a refusal it is also the last. Poll it inside
+    /// [`Self::span`], so that what resolvers log can be found.
+    pub fn subscribe(
+        &self,
+        request_id: RequestId,
+        viewer: Option<&Viewer>,
+        guarded: GuardedRequest,
+    ) -> impl Stream<Item = Outcome> + Send + use<> {
+        let events = self.0.schema.subscribe(self.request(request_id, viewer, guarded));
+        AssertUnwindSafe(events).catch_unwind().map(move |event| match event {
+            Ok(response) => Outcome::of_response(request_id, response),
+            Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
+        })
+    }
+
+    /// The span of one request, around everything that it does.
+    pub fn span(request_id: RequestId, viewer: Option<&Viewer>, guarded: &GuardedRequest) -> Span {
+        span(request_id, viewer, guarded)
+    }
+
+    fn request(&self, request_id: RequestId, viewer: Option<&Viewer>, guarded: GuardedRequest) -> Request {
+        let mut request = guarded.into_request().data(request_id);
+        if let Some(viewer) = viewer {
+            request = request.data(viewer.clone());
+        }
+        self.0.request_data.attach(request, viewer)
+    }
+}
+
+/// A schema whose root types are of no interest.
+trait Run: Send + Sync {
+    fn execute(&self, request: Request) -> BoxFuture<'_, Response>;
+    fn subscribe(&self, request: Request) -> BoxStream<'static, Response>;
+}
+
+impl<Q, M, S> Run for Schema<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    fn execute(&self, request: Request) -> BoxFuture<'_, Response> {
+        Schema::execute(self, request).boxed()
+    }
+
+    fn subscribe(&self, request: Request) -> BoxStream<'static, Response> {
+        self.execute_stream(request)
+    }
+}
+
+fn span(request_id: RequestId, viewer: Option<&Viewer>, guarded: &GuardedRequest) -> Span {
+    tracing::info_span!(
+        "graphql",
+        request_id = %request_id.uuid(),
+        operation_kind = guarded.kind().as_str(),
+        operation_name = guarded.operation_name(),
+        user_id = viewer.map(Viewer::user_id),
+        tenant_id = viewer.map(Viewer::tenant_id),
+    )
+}
+
+fn finish_errors(request_id: RequestId, errors: &mut Vec<ServerError>) {
+    errors.truncate(GRAPHQL_ERRORS_MAX.to_usize());
+    for error in errors {
+        complete(error, request_id.uuid());
+    }
+}
+
+fn took_too_long() -> Error {
+    let limit = REQUEST_TIME_SECONDS_MAX;
+    let message = format!("the request took too long: {} is {}", limit.name, limit.max);
+    Error::Unavailable { message: message.into(), cause: None }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    Error::internal(format_args!("a resolver panicked: {text}"))
+}

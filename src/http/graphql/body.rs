@@ -1,0 +1,50 @@
+//! A body in memory: at most `http_body_bytes_max`, and whole within `http_body_time_seconds_max`.
+
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use futures_util::StreamExt as _;
+use tokio::time::timeout;
+
+use crate::domain::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_TIME_SECONDS_MAX};
+use crate::error::Error;
+
+use super::failure::Failure;
+
+pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
+    let announced_bytes = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok())
+        .unwrap_or_default();
+    if HTTP_BODY_BYTES_MAX.is_passed_by(announced_bytes) {
+        return Err(too_large());
+    }
+    let reading = collect(request, announced_bytes);
+    match timeout(HTTP_BODY_TIME_SECONDS_MAX.to_duration(), reading).await {
+        Ok(read) => read,
+        Err(_elapsed) => {
+            let limit = HTTP_BODY_TIME_SECONDS_MAX;
+            let message = format!("the body took too long: {} is {}", limit.name, limit.max);
+            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, Error::bad_input("body", message)))
+        }
+    }
+}
+
+async fn collect(request: Request, announced_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let mut chunks = request.into_body().into_data_stream();
+    let mut bytes = Vec::with_capacity(announced_bytes);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_cut| Failure::malformed("body", "the body ended too early"))?;
+        if HTTP_BODY_BYTES_MAX.is_passed_by(bytes.len() + chunk.len()) {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn too_large() -> Failure {
+    let error = Error::TooLarge { field: "body".into(), limit: HTTP_BODY_BYTES_MAX };
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+}

@@ -1,0 +1,201 @@
+//! The operations of one socket: a task each, and one bounded queue of frames from them to the socket.
+//!
+//! Every operation has a generation. A frame whose generation is no longer the one under its id is dropped, so
+//! nothing follows a client's `complete`, also when the id is used again at once.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::ws::Message;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tracing::Instrument as _;
+
+use crate::auth::Viewer;
+use crate::domain::limits::{SOCKET_OPERATIONS_MAX, SOCKET_QUEUE_FRAMES_MAX};
+use crate::error::Error;
+use crate::graphql::guard::{OperationKind, Params};
+use crate::graphql::{Engine, Outcome, RequestId};
+
+use super::close::Close;
+use super::message::ServerMessage;
+
+/// A frame on its way from an operation to the socket.
+pub(super) struct Delivery {
+    id: Arc<str>,
+    generation: u64,
+    frame: Message,
+    /// Nothing comes after it: the id is free again.
+    is_last: bool,
+}
+
+/// The running operations. Dropping them stops them.
+pub(super) struct Operations {
+    running: HashMap<Arc<str>, Running>,
+    next_generation: u64,
+    queue: mpsc::Sender<Delivery>,
+}
+
+struct Running {
+    generation: u64,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Operations {
+    /// None yet, and the queue that their frames come out of.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Delivery>) {
+        let (queue, deliveries) = mpsc::channel(SOCKET_QUEUE_FRAMES_MAX.to_usize());
+        (Self { running: HashMap::new(), next_generation: 0, queue }, deliveries)
+    }
+
+    /// Starts one, or closes the socket because the id is in use.
+    ///
+    /// When too many run already, `Ok` has the frame that says so.
+    pub(super) fn start(
+        &mut self,
+        engine: &Engine,
+        viewer: Option<&Viewer>,
+        id: &str,
+        params: Params,
+    ) -> Result<Option<Message>, Close> {
+        let is_full = self.running.len() >= SOCKET_OPERATIONS_MAX.to_usize();
+        let id: Arc<str> = id.into();
+        let Entry::Vacant(place) = self.running.entry(Arc::clone(&id)) else {
+            return Err(Close::id_in_use(&id));
+        };
+        let request_id = RequestId::generate();
+        if is_full {
+            let error = Error::TooLarge { field: "operations".into(), limit: SOCKET_OPERATIONS_MAX };
+            return Ok(last_words(&id, &Outcome::refused(request_id, &error)));
+        }
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        let replies = Replies { id, generation, queue: self.queue.clone() };
+        let task = tokio::spawn(run(engine.clone(), viewer.cloned(), request_id, params, replies));
+        place.insert(Running { generation, task: task.abort_handle() });
+        Ok(None)
+    }
+
+    /// Stops one, if it runs.
+    pub(super) fn stop(&mut self, id: &str) {
+        self.running.remove(id);
+    }
+
+    /// The frame to send, unless its operation is over.
+    pub(super) fn deliver(&mut self, delivery: Delivery) -> Option<Message> {
+        let running = self.running.get(&delivery.id)?;
+        if running.generation != delivery.generation {
+            return None;
+        }
+        if delivery.is_last {
+            self.running.remove(&delivery.id);
+        }
+        Some(delivery.frame)
+    }
+}
+
+/// Where one operation sends what it finds.
+struct Replies {
+    id: Arc<str>,
+    generation: u64,
+    queue: mpsc::Sender<Delivery>,
+}
+
+impl Replies {
+    async fn next(&self, outcome: &Outcome) {
+        self.send(&ServerMessage::Next { id: &self.id, payload: outcome }, false).await;
+    }
+
+    /// A refusal is an `error`; anything else was the last `next` already.
+    async fn end(&self, refusal: Option<&Outcome>) {
+        match refusal {
+            Some(Outcome::Refused(errors)) => {
+                self.send(&ServerMessage::Error { id: &self.id, payload: errors }, true).await;
+            }
+            _ => self.send(&ServerMessage::Complete { id: &self.id }, true).await,
+        }
+    }
+
+    /// Waits while the queue is full: that is how a slow reader slows the operation down.
+    async fn send(&self, message: &ServerMessage<'_>, is_last: bool) {
+        match message.to_frame() {
+            Ok(frame) => {
+                let delivery =
+                    Delivery { id: Arc::clone(&self.id), generation: self.generation, frame, is_last };
+                // The socket is gone: so will this task be.
+                let _ = self.queue.send(delivery).await;
+            }
+            Err(error) => tracing::error!(cause = %error, "a message could not be written"),
+        }
+    }
+}
+
+/// Resolvers that panic are caught by the engine; this is the net under everything else in the task.
+async fn run(
+    engine: Engine,
+    viewer: Option<Viewer>,
+    request_id: RequestId,
+    params: Params,
+    replies: Replies,
+) {
+    let running = operate(&engine, viewer.as_ref(), request_id, params, &replies);
+    if AssertUnwindSafe(running).catch_unwind().await.is_err() {
+        let error = Error::internal("an operation's task panicked");
+        replies.end(Some(&Outcome::refused(request_id, &error))).await;
+    }
+}
+
+async fn operate(
+    engine: &Engine,
+    viewer: Option<&Viewer>,
+    request_id: RequestId,
+    params: Params,
+    replies: &Replies,
+) {
+    let guarded = match engine.guard(request_id, params) {
+        Ok(guarded) => guarded,
+        Err(refused) => return replies.end(Some(&refused)).await,
+    };
+    if guarded.kind() == OperationKind::Subscription {
+        let span = Engine::span(request_id, viewer, &guarded);
+        follow(engine, viewer, request_id, guarded, replies).instrument(span).await;
+    } else {
+        let outcome = engine.execute(request_id, viewer, guarded).await;
+        if matches!(outcome, Outcome::Refused(_)) {
+            return replies.end(Some(&outcome)).await;
+        }
+        replies.next(&outcome).await;
+        replies.end(None).await;
+    }
+}
+
+async fn follow(
+    engine: &Engine,
+    viewer: Option<&Viewer>,
+    request_id: RequestId,
+    guarded: crate::graphql::guard::GuardedRequest,
+    replies: &Replies,
+) {
+    let mut events = std::pin::pin!(engine.subscribe(request_id, viewer, guarded));
+    while let Some(outcome) = events.next().await {
+        if matches!(outcome, Outcome::Refused(_)) {
+            return replies.end(Some(&outcome)).await;
+        }
+        replies.next(&outcome).await;
+    }
+    replies.end(None).await;
+}
+
+fn last_words(id: &str, refused: &Outcome) -> Option<Message> {
+    let Outcome::Refused(errors) = refused else { return None };
+    ServerMessage::Error { id, payload: errors }.to_frame().ok()
+}
