@@ -53,8 +53,9 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         .map_err(|error| Error::internal(format!("cannot listen on {}: {error}", config.listen)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
     let mut shutdown = stopped;
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { while !*shutdown.borrow_and_update() && shutdown.changed().await.is_ok() {} });
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        while !*shutdown.borrow_and_update() && shutdown.changed().await.is_ok() {}
+    });
     let mut server = tokio::spawn(server.into_future());
     started(address);
 
@@ -113,8 +114,9 @@ pub async fn check_database(config: &Config) -> Result<()> {
 
 fn prepare(config: &Config) -> Result<()> {
     let folder = &config.data_dir;
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Error::internal(format!("cannot make the data folder {}: {error}", folder.display())))
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::internal(format!("cannot make the data folder {}: {error}", folder.display()))
+    })
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -20,7 +20,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["project", "change_event", "log_chunk", "log_stream", "execution_payload", "execution"] {
+        for table in ["project", "change_event", "log_chunk", "log_stream", "execution_payload", "execution"]
+        {
             manager.get_connection().execute_unprepared(&format!("DROP TABLE {table}")).await?;
         }
         Ok(())

@@ -43,7 +43,8 @@ pub fn step(from: Status, to: Status) -> Result<bool, Error> {
     }
     Err(Error::Conflict {
         field: Some("status".into()),
-        message: format!("an execution that is {} cannot become {}", status_word(from), status_word(to)).into(),
+        message: format!("an execution that is {} cannot become {}", status_word(from), status_word(to))
+            .into(),
     })
 }
 

@@ -15,7 +15,11 @@ pub fn to_decimal(microusd: i64) -> String {
 pub fn from_decimal(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) || fraction.len() > DECIMALS {
+    if (whole.is_empty() && fraction.is_empty())
+        || !digits(whole)
+        || !digits(fraction)
+        || fraction.len() > DECIMALS
+    {
         return None;
     }
     let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
@@ -30,9 +34,14 @@ mod tests {
 
     #[test]
     fn decimals_are_exact_both_ways() {
-        for (text, microusd) in
-            [("0.004250", 4_250), ("0", 0), ("3", 3_000_000), (".5", 500_000), ("12.", 12_000_000), ("0.000001", 1)]
-        {
+        for (text, microusd) in [
+            ("0.004250", 4_250),
+            ("0", 0),
+            ("3", 3_000_000),
+            (".5", 500_000),
+            ("12.", 12_000_000),
+            ("0.000001", 1),
+        ] {
             assert_eq!(from_decimal(text), Some(microusd), "{text}");
         }
         assert_eq!(to_decimal(4_250), "0.004250");
@@ -41,7 +50,19 @@ mod tests {
 
     #[test]
     fn what_is_not_an_exact_amount_is_refused() {
-        for text in ["", ".", "-1", "+1", "1e3", "0.0000001", "1,5", "NaN", " 1", "9000000001", "99999999999999999999"] {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "+1",
+            "1e3",
+            "0.0000001",
+            "1,5",
+            "NaN",
+            " 1",
+            "9000000001",
+            "99999999999999999999",
+        ] {
             assert_eq!(from_decimal(text), None, "{text}");
         }
     }

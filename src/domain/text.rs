@@ -13,7 +13,10 @@ pub fn short(field: &str, text: String) -> Result<String, Error> {
     }
     at_most(field, text.chars().count(), SHORT_TEXT_CHARS_MAX)?;
     if text.chars().any(char::is_control) {
-        return Err(Error::bad_input(field.to_owned(), format!("{field} must not contain control characters")));
+        return Err(Error::bad_input(
+            field.to_owned(),
+            format!("{field} must not contain control characters"),
+        ));
     }
     Ok(text)
 }

@@ -134,8 +134,8 @@ fn encode(position: FeedPosition, at: Timestamp) -> String {
 }
 
 fn decode(cursor: &str) -> Result<FeedPosition> {
-    let (position, at) =
-        parse(cursor).ok_or_else(|| Error::bad_input("after", "after must be a cursor that this feed has given"))?;
+    let (position, at) = parse(cursor)
+        .ok_or_else(|| Error::bad_input("after", "after must be a cursor that this feed has given"))?;
     if at < now() - TimeDelta::hours(FEED_RETENTION_HOURS) {
         return Err(Error::bad_input(
             "after",

@@ -33,7 +33,8 @@ async fn send(wakeups: &Wakeups, pool: &sqlx::PgPool, process: Uuid) {
     loop {
         let topics = wakeups.outbox().take().await;
         for payload in payloads(process, &topics) {
-            let sent = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await;
+            let sent =
+                sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await;
             if let Err(error) = sent {
                 tracing::warn!(%error, "could not wake the other processes; trying again");
                 wakeups.outbox().put_back(topics);
@@ -125,7 +126,8 @@ mod tests {
         topics.insert(Topic::Execution(Uuid::from_u128(3)));
         let payloads = payloads(here, &topics);
         assert!(payloads.iter().all(|payload| payload.len() <= PAYLOAD_BYTES_MAX));
-        let received: HashSet<_> = payloads.iter().filter_map(|payload| parse(payload, there)).flatten().collect();
+        let received: HashSet<_> =
+            payloads.iter().filter_map(|payload| parse(payload, there)).flatten().collect();
         assert_eq!(received, topics);
         assert!(payloads.iter().all(|payload| parse(payload, here).is_none()), "not its own");
     }

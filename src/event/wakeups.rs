@@ -43,7 +43,10 @@ pub(super) struct Outbox {
 impl Wakeups {
     /// Registers a follower. Changes announced from here on will wake it.
     pub fn follow(&self, topic: Topic) -> Wakeup {
-        let changed = lock(&self.0.followers).entry(topic.clone()).or_insert_with(|| watch::Sender::new(())).subscribe();
+        let changed = lock(&self.0.followers)
+            .entry(topic.clone())
+            .or_insert_with(|| watch::Sender::new(()))
+            .subscribe();
         Wakeup { hub: Arc::clone(&self.0), topic, changed }
     }
 

@@ -8,9 +8,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use async_graphql::{
-    ObjectType, Request, Response, Schema, ServerError, SubscriptionType, Value,
-};
+use async_graphql::{ObjectType, Request, Response, Schema, ServerError, SubscriptionType, Value};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};

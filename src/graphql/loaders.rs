@@ -64,7 +64,10 @@ impl Loader<(String, String)> for Projects {
     type Value = ProjectRow;
     type Error = ApiError;
 
-    async fn load(&self, keys: &[(String, String)]) -> Result<HashMap<(String, String), ProjectRow>, ApiError> {
+    async fn load(
+        &self,
+        keys: &[(String, String)],
+    ) -> Result<HashMap<(String, String), ProjectRow>, ApiError> {
         Ok(self.0.projects_by_key(&self.1, keys).await?)
     }
 }

@@ -52,7 +52,9 @@ impl Mutation {
     async fn update_executions(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "At most 1,000 changes, each of another execution.")] inputs: Vec<UpdateExecutionInput>,
+        #[graphql(desc = "At most 1,000 changes, each of another execution.")] inputs: Vec<
+            UpdateExecutionInput,
+        >,
     ) -> Result<UpdateExecutionsPayload, ApiError> {
         at_most("inputs", inputs.len(), BATCH_EXECUTIONS_MAX)?;
         let inputs = inputs.into_iter().enumerate();
@@ -77,10 +79,12 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "Which execution.")] id: ID,
         #[graphql(desc = "Why; becomes its `error`. At most 64 KiB.")] reason: Option<String>,
-        #[graphql(desc = "Refuse with CONFLICT when it has another `revision` by now.")] expected_revision: Option<i32>,
+        #[graphql(desc = "Refuse with CONFLICT when it has another `revision` by now.")]
+        expected_revision: Option<i32>,
     ) -> Result<ExecutionPayload, ApiError> {
         let viewer = context.viewer()?;
-        let row = context.service().cancel_execution(viewer, uuid("id", &id)?, reason, expected_revision).await?;
+        let row =
+            context.service().cancel_execution(viewer, uuid("id", &id)?, reason, expected_revision).await?;
         Ok(row.into())
     }
 
@@ -116,7 +120,8 @@ impl Mutation {
     async fn delete_executions(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which executions; at least one condition, unless it is a dry run.")] filter: ExecutionFilter,
+        #[graphql(desc = "Which executions; at least one condition, unless it is a dry run.")]
+        filter: ExecutionFilter,
         #[graphql(desc = "Only count them.", default = false)] dry_run: bool,
     ) -> Result<DeletePayload, ApiError> {
         let (service, viewer) = (context.service(), context.viewer()?);

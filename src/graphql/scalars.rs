@@ -61,7 +61,9 @@ impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         let micros = match &value {
             Value::String(text) => money::from_decimal(text),
-            Value::Number(number) => number.as_i64().and_then(|whole| money::from_decimal(&whole.to_string())),
+            Value::Number(number) => {
+                number.as_i64().and_then(|whole| money::from_decimal(&whole.to_string()))
+            }
             _ => return Err(InputValueError::expected_type(value)),
         };
         micros.map(|micros| Self { micros }).ok_or_else(|| {

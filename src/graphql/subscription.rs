@@ -35,12 +35,12 @@ impl Subscription {
         #[graphql(desc = "Only executions that match, as they are when the change is sent.")] filter: Option<
             ExecutionFilter,
         >,
-        #[graphql(desc = "A cursor of an earlier change, or `changesCursor`, at most 24 hours old.")] after: Option<
-            String,
-        >,
+        #[graphql(desc = "A cursor of an earlier change, or `changesCursor`, at most 24 hours old.")]
+        after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<ExecutionChange>> + use<>, ApiError> {
         let filter = filter.unwrap_or_default().check("filter")?;
-        let changes = context.service().follow_executions(context.viewer()?, filter, after.as_deref()).await?;
+        let changes =
+            context.service().follow_executions(context.viewer()?, filter, after.as_deref()).await?;
         Ok(changes.map(|change| answer(change.map(ExecutionChange))))
     }
 
@@ -50,7 +50,10 @@ impl Subscription {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Whose lines.")] execution_id: ID,
-        #[graphql(desc = "The first line to send; after a cut, the last `nextSeq`.", default_with = "BigInt(0)")]
+        #[graphql(
+            desc = "The first line to send; after a cut, the last `nextSeq`.",
+            default_with = "BigInt(0)"
+        )]
         from_seq: BigInt,
         #[graphql(desc = "Begin with this many of the newest lines instead.")] last: Option<i32>,
         #[graphql(desc = "Only lines that pass.")] filter: Option<LogFilter>,

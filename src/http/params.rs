@@ -66,7 +66,10 @@ pub(super) fn from_query_string(query_string: &str) -> Result<Params, Malformed>
     params(query, operation_name, variables)
 }
 
-fn json_parameter<T: DeserializeOwned>(name: &'static str, json: Option<&str>) -> Result<Option<T>, Malformed> {
+fn json_parameter<T: DeserializeOwned>(
+    name: &'static str,
+    json: Option<&str>,
+) -> Result<Option<T>, Malformed> {
     json.map(serde_json::from_str)
         .transpose()
         .map_err(|error| Malformed::new(name, format!("the parameter is not a JSON object: {error}")))
@@ -120,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_url_names_the_operation_and_carries_variables_as_json() {
-        let params = from_query_string("query=query%20A%20%7Ba%7D&operationName=A&variables=%7B%22b%22%3A1%7D&x=y");
+        let params =
+            from_query_string("query=query%20A%20%7Ba%7D&operationName=A&variables=%7B%22b%22%3A1%7D&x=y");
         let params = params.ok().unwrap();
         assert_eq!(params.query, "query A {a}");
         assert_eq!(params.operation_name.as_deref(), Some("A"));

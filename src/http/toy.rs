@@ -175,7 +175,8 @@ impl Subscription_ {
     }
 
     async fn panics(&self) -> impl Stream<Item = i32> + use<> {
-        futures_util::stream::iter(0..3).map(|tick| if tick == 1 { panic!("this stream panics") } else { tick })
+        futures_util::stream::iter(0..3)
+            .map(|tick| if tick == 1 { panic!("this stream panics") } else { tick })
     }
 }
 

@@ -35,8 +35,9 @@ pub async fn sweep(store: Store, wakeups: Wakeups) {
 async fn discard_executions(store: &Store, wakeups: &Wakeups) -> Result<()> {
     loop {
         let gone = store.discard_executions(now(), SWEEP_ROWS).await?;
-        let topics =
-            gone.iter().flat_map(|row| [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]);
+        let topics = gone.iter().flat_map(|row| {
+            [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
+        });
         wakeups.announce(topics);
         if (gone.len() as u64) < SWEEP_ROWS {
             return Ok(());

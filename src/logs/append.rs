@@ -64,7 +64,8 @@ pub async fn append_in_groups(mut calls: Calls, store: Store, wakeups: Wakeups) 
 }
 
 async fn store_group(group: Vec<Waiting>, store: &Store, wakeups: &Wakeups) {
-    let (calls, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|waiting| (waiting.call, waiting.answer)).unzip();
+    let (calls, answers): (Vec<_>, Vec<_>) =
+        group.into_iter().map(|waiting| (waiting.call, waiting.answer)).unzip();
     let results = match store.append_logs(&calls, now()).await {
         Ok(results) => results,
         Err(error) if calls.len() == 1 => vec![Err(error)],
@@ -87,7 +88,8 @@ async fn one_by_one(calls: &[Append], store: &Store) -> Vec<Result<Appended>> {
     let mut results = Vec::with_capacity(calls.len());
     for call in calls {
         let result = store.append_logs(std::slice::from_ref(call), now()).await;
-        results.push(result.and_then(|mut answers| answers.pop().unwrap_or(Err(Error::internal("no answer")))));
+        results
+            .push(result.and_then(|mut answers| answers.pop().unwrap_or(Err(Error::internal("no answer")))));
     }
     results
 }

@@ -35,7 +35,11 @@ impl ChunkReader {
     }
 
     /// The next chunks of the range and whether there may be more of them; adapts their number to their size.
-    pub(super) async fn read(&mut self, range: LogRange, direction: Direction) -> Result<(Vec<LogChunk>, bool)> {
+    pub(super) async fn read(
+        &mut self,
+        range: LogRange,
+        direction: Direction,
+    ) -> Result<(Vec<LogChunk>, bool)> {
         let reader = self.store.reader(&self.viewer);
         let chunks = reader
             .log_chunks(&self.tenant_id, self.execution_id, range, direction, self.levels, self.chunks)

@@ -106,7 +106,8 @@ pub async fn count(store: Store, viewer: Viewer, execution: &ExecutionRow, filte
         let (chunks, more) = reader.read(range, Direction::Forward).await?;
         for chunk in &chunks {
             scanned_bytes += chunk.body.len();
-            count += decode(&chunk.body)?.iter().filter(|line| line.seq < end && filter.matches(line)).count();
+            count +=
+                decode(&chunk.body)?.iter().filter(|line| line.seq < end && filter.matches(line)).count();
             range.from = chunk.last_seq + 1;
         }
         if !more {

@@ -50,7 +50,8 @@ pub async fn tail(
 ) -> Result<impl Stream<Item = Result<TailBatch>> + use<>> {
     let wakeup = wakeups.follow(Topic::Log(execution.id)); // before reading, so that nothing falls between
     let levels = filter.levels.map(Levels::bits);
-    let chunks = ChunkReader::new(store.clone(), viewer.clone(), execution.tenant_id.clone(), execution.id, levels);
+    let chunks =
+        ChunkReader::new(store.clone(), viewer.clone(), execution.tenant_id.clone(), execution.id, levels);
     let key = (execution.tenant_id.clone(), execution.id);
     let mut tail = Tail {
         store,
@@ -127,7 +128,8 @@ impl Tail {
         let range = LogRange { from: self.next_seq, before: end };
         let (chunks, more) = self.chunks.read(range, Direction::Forward).await?;
         for chunk in &chunks {
-            let lines = decode(&chunk.body)?.into_iter().filter(|line| line.seq >= range.from && line.seq < end);
+            let lines =
+                decode(&chunk.body)?.into_iter().filter(|line| line.seq >= range.from && line.seq < end);
             self.ready.extend(lines.filter(|line| self.filter.matches(line)));
             self.next_seq = end.min(chunk.last_seq + 1);
         }

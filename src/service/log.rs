@@ -39,7 +39,9 @@ impl Service {
             Role::Service => self.visible(viewer, execution_id).await?.tenant_id,
             Role::Admin | Role::Member => viewer.tenant_id().to_owned(),
         };
-        self.appender.append(Append { viewer: viewer.clone(), tenant_id, execution_id, first_seq, lines }).await
+        self.appender
+            .append(Append { viewer: viewer.clone(), tenant_id, execution_id, first_seq, lines })
+            .await
     }
 
     /// A page of an execution's log.

@@ -17,7 +17,12 @@ impl Service {
     ///
     /// # Errors
     /// `BAD_INPUT`, `TOO_LARGE`; `CONFLICT` when the key is taken by a project that the viewer cannot see.
-    pub async fn create_project(&self, viewer: &Viewer, key: String, name: Option<String>) -> Result<ProjectRow> {
+    pub async fn create_project(
+        &self,
+        viewer: &Viewer,
+        key: String,
+        name: Option<String>,
+    ) -> Result<ProjectRow> {
         let key = text::short("input.key", key)?;
         let name = text::short_optional("input.name", name)?.unwrap_or_else(|| key.clone());
         let stamp = viewer.stamp(None)?;

@@ -99,8 +99,11 @@ fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appe
     if first_seq > stream.next_seq {
         return Err(Error::Conflict {
             field: Some("input.firstSeq".into()),
-            message: format!("lines are missing: the next line's number is {}, not {first_seq}", stream.next_seq)
-                .into(),
+            message: format!(
+                "lines are missing: the next line's number is {}, not {first_seq}",
+                stream.next_seq
+            )
+            .into(),
         });
     }
     let new = first_seq + count - stream.next_seq;
@@ -160,7 +163,11 @@ impl Reader<'_> {
     /// What the database says.
     pub async fn log_streams(&self, executions: &[(String, Uuid)]) -> Result<HashMap<Uuid, LogStream>> {
         use log_stream::Column as C;
-        let select = self.select::<log_stream::Entity>().filter(of_executions(C::TenantId, C::ExecutionId, executions));
+        let select = self.select::<log_stream::Entity>().filter(of_executions(
+            C::TenantId,
+            C::ExecutionId,
+            executions,
+        ));
         Ok(select.all().await?.into_iter().map(|stream| (stream.execution_id, stream)).collect())
     }
 
@@ -213,15 +220,14 @@ impl Reader<'_> {
     ) -> Result<Vec<LogChunk>> {
         use log_chunk::Column as C;
         let key = [C::AppendedAt, C::ExecutionId, C::LastSeq];
-        let mut select = self
-            .select::<log_chunk::Entity>()
-            .filter(C::WorkflowRunId.eq(workflow_run_id))
-            .limit(chunks);
+        let mut select =
+            self.select::<log_chunk::Entity>().filter(C::WorkflowRunId.eq(workflow_run_id)).limit(chunks);
         for column in key {
             select = select.order_by(column.into_expr(), Order::Desc);
         }
         if let Some(chunk) = before {
-            let place = [Expr::val(chunk.appended_at), Expr::val(chunk.execution_id), Expr::val(chunk.last_seq)];
+            let place =
+                [Expr::val(chunk.appended_at), Expr::val(chunk.execution_id), Expr::val(chunk.last_seq)];
             select = select.filter(Expr::tuple(key.map(|column| column.into_expr())).lt(Expr::tuple(place)));
         }
         if let Some(levels) = levels {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use entity::project;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait as _, Condition, Order, Set};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, Condition, Order, Set};
 use uuid::Uuid;
 
 use super::WriteTx;
@@ -26,7 +26,8 @@ impl Reader<'_> {
     /// # Errors
     /// What the database says.
     pub async fn projects_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ProjectRow>> {
-        let rows = self.select::<project::Entity>().filter(self.id_in(project::Column::Id, ids)).all().await?;
+        let rows =
+            self.select::<project::Entity>().filter(self.id_in(project::Column::Id, ids)).all().await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
@@ -93,7 +94,12 @@ impl WriteTx {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn ensure_projects(&self, stamp: &Stamp, new: Vec<(Uuid, String, String)>, now: Timestamp) -> Result<()> {
+    pub async fn ensure_projects(
+        &self,
+        stamp: &Stamp,
+        new: Vec<(Uuid, String, String)>,
+        now: Timestamp,
+    ) -> Result<()> {
         let rows = new
             .into_iter()
             .map(|(id, key, name)| project::ActiveModel {
@@ -105,7 +111,8 @@ impl WriteTx {
                 created_at: Set(now),
             })
             .collect();
-        let on_conflict = OnConflict::columns([project::Column::TenantId, project::Column::Key]).do_nothing().to_owned();
+        let on_conflict =
+            OnConflict::columns([project::Column::TenantId, project::Column::Key]).do_nothing().to_owned();
         insert_many::<project::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
     }
 }

@@ -76,7 +76,10 @@ impl<'c> Reader<'c> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where a select begins; the scope is added when it runs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a select begins; the scope is added when it runs"
+)]
 fn unscoped<E: EntityTrait>() -> Select<E> {
     E::find()
 }
@@ -148,7 +151,10 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     ///
     /// # Errors
     /// What the database says.
-    pub(super) async fn aggregate<R: FromQueryResult>(self, expressions: Vec<(&'static str, Expr)>) -> Result<R> {
+    pub(super) async fn aggregate<R: FromQueryResult>(
+        self,
+        expressions: Vec<(&'static str, Expr)>,
+    ) -> Result<R> {
         let reader = self.reader;
         let select = expressions
             .into_iter()

@@ -2,7 +2,9 @@
 
 use entity::{change_event, execution, log_stream};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
 use super::failure::failed;
@@ -17,7 +19,10 @@ use entity::change_event::Kind;
 ///
 /// Not scoped, because a group holds the calls of many viewers: whoever uses a row checks it against its own viewer.
 #[expect(clippy::disallowed_methods, reason = "a system operation")]
-pub(super) async fn lock_log_streams(tx: &WriteTx, keys: &[(String, Uuid)]) -> Result<Vec<log_stream::Model>> {
+pub(super) async fn lock_log_streams(
+    tx: &WriteTx,
+    keys: &[(String, Uuid)],
+) -> Result<Vec<log_stream::Model>> {
     use log_stream::Column as C;
     let mut select = log_stream::Entity::find()
         .filter(of_executions(C::TenantId, C::ExecutionId, keys))
@@ -44,7 +49,8 @@ impl Store {
             .limit(rows);
         if tx.dialect.is_postgres() {
             // Another process is at the others.
-            select = select.lock_with_behavior(LockType::Update, sea_orm::sea_query::LockBehavior::SkipLocked);
+            select =
+                select.lock_with_behavior(LockType::Update, sea_orm::sea_query::LockBehavior::SkipLocked);
         }
         let gone = select.all(&tx.inner).await.map_err(failed)?;
         if gone.is_empty() {
@@ -79,7 +85,8 @@ impl Store {
         }
         let tx = self.begin().await?;
         let deleted =
-            delete::<change_event::Entity>(&tx, Condition::all().add(change_event::Column::Seq.is_in(old))).await?;
+            delete::<change_event::Entity>(&tx, Condition::all().add(change_event::Column::Seq.is_in(old)))
+                .await?;
         tx.commit().await?;
         Ok(deleted)
     }

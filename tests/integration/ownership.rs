@@ -54,6 +54,8 @@ const READ: Outcomes = outcomes([Data, Data, Data, Nothing, Data]);
 const FOLLOW: Outcomes = outcomes([Data, Data, Data, NotFound, Data]);
 /// A row that is changed.
 const WRITE: Outcomes = outcomes([Data, Forbidden, Data, NotFound, Data]);
+/// A row that is deleted: there is nothing wrong with one that is not there.
+const DELETE: Outcomes = outcomes([Data, Forbidden, Data, Nothing, Data]);
 /// Rows that are changed where a filter matches them and the caller may.
 const WRITE_MATCHING: Outcomes = outcomes([Data, Nothing, Data, Nothing, Data]);
 
@@ -147,7 +149,7 @@ const FIELDS: [Field; 24] = [
     ),
     field(
         "Mutation.deleteExecution",
-        WRITE,
+        DELETE,
         "/deleteExecution/deletedCount",
         "mutation ($id: ID!) { deleteExecution(id: $id) { deletedCount } }",
     ),
@@ -487,7 +489,7 @@ mod in_postgresql {
             for statement in [
                 format!("DELETE FROM {table}"),
                 format!("UPDATE {table} SET owner_id = 'thief'"),
-                format!("INSERT INTO {table} SELECT * FROM {table} LIMIT 1"),
+                format!("INSERT INTO {table} DEFAULT VALUES"),
                 format!("TRUNCATE {table} CASCADE"),
             ] {
                 let error =

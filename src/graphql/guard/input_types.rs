@@ -56,12 +56,15 @@ impl InputTypes {
             let input_type = match definition.node.kind {
                 TypeKind::Scalar if name == "Upload" => InputType::Upload,
                 TypeKind::Scalar => InputType::Custom,
-                TypeKind::Enum(enumeration) => {
-                    InputType::Enum(enumeration.values.into_iter().map(|value| value.node.value.node).collect())
-                }
+                TypeKind::Enum(enumeration) => InputType::Enum(
+                    enumeration.values.into_iter().map(|value| value.node.value.node).collect(),
+                ),
                 TypeKind::InputObject(object) => {
-                    let is_one_of =
-                        definition.node.directives.iter().any(|directive| directive.node.name.node == "oneOf");
+                    let is_one_of = definition
+                        .node
+                        .directives
+                        .iter()
+                        .any(|directive| directive.node.name.node == "oneOf");
                     InputType::Object(InputObject::new(object, is_one_of))
                 }
                 TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_) => continue,
@@ -78,9 +81,10 @@ impl InputTypes {
 
 impl InputObject {
     fn new(object: InputObjectType, is_one_of: bool) -> Self {
-        let required = object.fields.iter().filter(|field| {
-            !field.node.ty.node.nullable && field.node.default_value.is_none()
-        });
+        let required = object
+            .fields
+            .iter()
+            .filter(|field| !field.node.ty.node.nullable && field.node.default_value.is_none());
         let required = required.map(|field| field.node.name.node.clone()).collect();
         let fields =
             object.fields.into_iter().map(|field| (field.node.name.node, field.node.ty.node)).collect();

@@ -53,7 +53,12 @@ fn merge_set(set: &mut SelectionSet) {
                         if let Selection::Field(first) = &mut merged[*place.get()].node
                             && are_same(&first.node, &field.node)
                         {
-                            first.node.selection_set.node.items.append(&mut field.node.selection_set.node.items);
+                            first
+                                .node
+                                .selection_set
+                                .node
+                                .items
+                                .append(&mut field.node.selection_set.node.items);
                             continue;
                         }
                     }
@@ -77,9 +82,10 @@ fn are_same(one: &Field, other: &Field) -> bool {
         && one.directives.is_empty()
         && other.directives.is_empty()
         && one.arguments.len() == other.arguments.len()
-        && one.arguments.iter().all(|(name, value)| {
-            other.get_argument(&name.node).is_some_and(|other| other.node == value.node)
-        })
+        && one
+            .arguments
+            .iter()
+            .all(|(name, value)| other.get_argument(&name.node).is_some_and(|other| other.node == value.node))
 }
 
 /// At most `graphql_root_fields_max` keys are met, because the document has been measured.

@@ -19,7 +19,9 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+};
 use async_graphql::parser::{self, parse_query};
 use async_graphql::{Request, ServerError, UploadValue, Variables};
 

@@ -44,7 +44,8 @@ fn flatten_root(operation: &mut OperationDefinition, fragments: &Fragments) -> R
     }
     let mut fields = Vec::new();
     collect_fields(&operation.selection_set.node, fragments, &mut fields)?;
-    let same_key = |field: &Positioned<Selection>| response_key(field) == fields.first().and_then(response_key);
+    let same_key =
+        |field: &Positioned<Selection>| response_key(field) == fields.first().and_then(response_key);
     if !fields.iter().all(same_key) || fields.first().is_some_and(is_introspection) {
         return Err(Error::bad_input("query", "a subscription selects exactly one field"));
     }

@@ -5,7 +5,9 @@ mod filter;
 mod log;
 mod project;
 
-pub(super) use execution::{FinishExecutionInput, RecordExecutionInput, StartExecutionInput, UpdateExecutionInput};
+pub(super) use execution::{
+    FinishExecutionInput, RecordExecutionInput, StartExecutionInput, UpdateExecutionInput,
+};
 pub(super) use filter::{ExecutionFilter, ExecutionOrder};
 pub(super) use log::{AppendLogsInput, LogFilter};
 pub(super) use project::CreateProjectInput;

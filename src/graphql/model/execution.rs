@@ -203,7 +203,8 @@ impl Execution {
     async fn heartbeat_at(&self, context: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
         self.0.started_at?;
         let last_append = context.last_appends().load_one(self.key()).await;
-        let latest = last_append.map(|last| last.map_or(self.0.updated_at, |last| last.max(self.0.updated_at)));
+        let latest =
+            last_append.map(|last| last.map_or(self.0.updated_at, |last| last.max(self.0.updated_at)));
         latest.map(|time| Some(DateTime(time))).nullable()
     }
 
@@ -266,7 +267,10 @@ impl ExecutionConnection {
     }
 
     /// Loads a page of those that wait or run.
-    pub(in crate::graphql) async fn load_active(context: &Context<'_>, args: PageArgs) -> Result<Self, ApiError> {
+    pub(in crate::graphql) async fn load_active(
+        context: &Context<'_>,
+        args: PageArgs,
+    ) -> Result<Self, ApiError> {
         let order = Order::Newest;
         let page = page(order, args)?;
         let rows = context.service().list_active_executions(context.viewer()?, &page).await?;
@@ -278,7 +282,10 @@ impl ExecutionConnection {
 impl ExecutionConnection {
     /// The rows with their cursors.
     fn edges(&self) -> Vec<ExecutionEdge> {
-        let edge = |row: &ExecutionRow| ExecutionEdge { cursor: cursor(self.order, row), node: Execution(row.clone()) };
+        let edge = |row: &ExecutionRow| ExecutionEdge {
+            cursor: cursor(self.order, row),
+            node: Execution(row.clone()),
+        };
         self.rows.rows.iter().map(edge).collect()
     }
 

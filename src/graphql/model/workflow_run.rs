@@ -90,7 +90,8 @@ impl WorkflowRun {
 }
 
 fn lines(field: &'static str, count: i32) -> Result<usize, Error> {
-    let count = usize::try_from(count).map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
+    let count = usize::try_from(count)
+        .map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
     crate::domain::limits::at_most(field, count, RUN_LOG_LINES_MAX)?;
     Ok(count)
 }
@@ -100,4 +101,3 @@ impl From<service::WorkflowRun> for WorkflowRun {
         Self(run)
     }
 }
-

@@ -99,9 +99,8 @@ struct Preference {
 fn preference(ranges: &[Range<'_>], kind: &str, subtype: &str) -> Option<Preference> {
     let matching = ranges.iter().enumerate().filter(|(_, range)| range.matches(kind, subtype));
     // The most specific range decides the quality; of two that are as specific, the first.
-    let (position, range) = matching.max_by_key(|(position, range)| {
-        (range.specificity(), std::cmp::Reverse(*position))
-    })?;
+    let (position, range) =
+        matching.max_by_key(|(position, range)| (range.specificity(), std::cmp::Reverse(*position)))?;
     (range.quality_thousandths > 0).then_some(Preference {
         quality_thousandths: range.quality_thousandths,
         specificity: range.specificity(),

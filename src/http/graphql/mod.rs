@@ -81,7 +81,8 @@ async fn posted_params(request: Request, viewer: Option<&Viewer>) -> Result<Para
 async fn viewer(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Option<Viewer>, Failure> {
     let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let token = authorization.to_str().ok().and_then(bearer::token);
-    let token = token.ok_or_else(|| Failure::unauthenticated("the Authorization header has no bearer token"))?;
+    let token =
+        token.ok_or_else(|| Failure::unauthenticated("the Authorization header has no bearer token"))?;
     match authenticator.authenticate(token).await {
         Ok(viewer) => Ok(Some(viewer)),
         Err(error @ Error::Unauthenticated(_)) => Err(Failure::new(StatusCode::UNAUTHORIZED, error)),

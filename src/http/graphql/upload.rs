@@ -15,7 +15,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::domain::limits::{
-    HTTP_BODY_BYTES_MAX, UPLOAD_FILE_BYTES_MAX, UPLOAD_FILES_MAX, UPLOAD_IDLE_SECONDS_MAX, UPLOAD_MAP_BYTES_MAX,
+    HTTP_BODY_BYTES_MAX, UPLOAD_FILE_BYTES_MAX, UPLOAD_FILES_MAX, UPLOAD_IDLE_SECONDS_MAX,
+    UPLOAD_MAP_BYTES_MAX,
 };
 use crate::error::{Error, Limit};
 use crate::graphql::guard::{Params, upload_reference};
@@ -43,7 +44,8 @@ pub(super) async fn receive(mut request: Request) -> Result<Params, Failure> {
     }
     while let Some(part) = next_part(&mut parts).await? {
         let paths = part.name().and_then(|name| waiting.remove(name));
-        let paths = paths.ok_or_else(|| Failure::malformed("map", "a file is not in the map, or comes twice"))?;
+        let paths =
+            paths.ok_or_else(|| Failure::malformed("map", "a file is not in the map, or comes twice"))?;
         let reference = upload_reference(params.uploads.len());
         for path in paths {
             put_reference(&mut params.variables, &path, &reference)?;
@@ -106,7 +108,8 @@ async fn in_time<T>(reading: impl Future<Output = Result<T, MultipartError>>) ->
 }
 
 fn put_reference(variables: &mut Variables, path: &str, reference: &str) -> Result<(), Failure> {
-    let no_such_variable = || Failure::malformed("map", "a path of the map leads to no variable that is null");
+    let no_such_variable =
+        || Failure::malformed("map", "a path of the map leads to no variable that is null");
     let mut steps = path.split('.');
     if steps.next() != Some("variables") {
         return Err(no_such_variable());
@@ -144,11 +147,13 @@ mod tests {
 
     #[test]
     fn a_path_of_the_map_leads_to_a_null_variable() {
-        let mut variables = Variables::from_value(value!({ "input": { "files": [null, null], "name": "x" } }));
+        let mut variables =
+            Variables::from_value(value!({ "input": { "files": [null, null], "name": "x" } }));
         assert!(put_reference(&mut variables, "variables.input.files.1", "file").is_ok());
         let expected = value!({ "input": { "files": [null, "file"], "name": "x" } });
         assert_eq!(variables.clone().into_value(), expected);
-        for path in ["variables", "", "input.name", "variables.input.name", "variables.input.files.2", "variables.x"]
+        for path in
+            ["variables", "", "input.name", "variables.input.name", "variables.input.files.2", "variables.x"]
         {
             assert!(put_reference(&mut variables, path, "file").is_err(), "{path}");
         }

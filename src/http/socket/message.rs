@@ -35,9 +35,10 @@ pub(super) enum Credentials<'a> {
 
 impl Payload {
     pub(super) fn credentials(&self) -> Credentials<'_> {
-        let value = self.0.as_ref().and_then(|fields| {
-            fields.get("authorization").or_else(|| fields.get("Authorization"))
-        });
+        let value = self
+            .0
+            .as_ref()
+            .and_then(|fields| fields.get("authorization").or_else(|| fields.get("Authorization")));
         match value {
             None | Some(Value::Null) => Credentials::Absent,
             Some(value) => match value.as_str().and_then(bearer::token_or_bare) {

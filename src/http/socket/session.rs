@@ -130,8 +130,7 @@ impl Session {
     ) -> Result<(), End> {
         match message {
             Some(Ok(Message::Text(text))) => {
-                let message =
-                    ClientMessage::parse(&text).map_err(|what| Close::invalid_message(&what))?;
+                let message = ClientMessage::parse(&text).map_err(|what| Close::invalid_message(&what))?;
                 self.handle(message, init_deadline).await
             }
             Some(Ok(Message::Binary(_))) => Err(Close::NOT_TEXT.into()),

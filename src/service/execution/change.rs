@@ -82,11 +82,18 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::update_execution`]; the field says which.
-    pub async fn update_executions(&self, viewer: &Viewer, updates: Vec<Update>) -> Result<Vec<ExecutionRow>> {
+    pub async fn update_executions(
+        &self,
+        viewer: &Viewer,
+        updates: Vec<Update>,
+    ) -> Result<Vec<ExecutionRow>> {
         at_most("inputs", updates.len(), BATCH_EXECUTIONS_MAX)?;
         let mut seen = HashSet::new();
         if let Some(index) = updates.iter().position(|update| !seen.insert(update.id)) {
-            return Err(Error::bad_input(format!("inputs.{index}.id"), "an execution may occur once in a batch"));
+            return Err(Error::bad_input(
+                format!("inputs.{index}.id"),
+                "an execution may occur once in a batch",
+            ));
         }
         let changes = updates.into_iter().enumerate();
         let changes = changes.map(|(index, update)| from_update(format!("inputs.{index}"), update));
@@ -143,7 +150,10 @@ impl Service {
             visual: VisualChange::default(),
             duration_ms: None,
             completed_at: None,
-            payload: PayloadChange { error: input::error_text("reason", reason)?, ..PayloadChange::default() },
+            payload: PayloadChange {
+                error: input::error_text("reason", reason)?,
+                ..PayloadChange::default()
+            },
         };
         one(self.change(viewer, vec![change]).await?)
     }
@@ -254,7 +264,10 @@ fn enter(
     if is_final(status) {
         let completed_at = completed_at.unwrap_or(now);
         if row.started_at.is_some_and(|started_at| completed_at < started_at) {
-            return Err(Error::bad_input(format!("{at}.completedAt"), "completedAt must not be before startedAt"));
+            return Err(Error::bad_input(
+                format!("{at}.completedAt"),
+                "completedAt must not be before startedAt",
+            ));
         }
         row.completed_at = Some(completed_at);
         row.duration_ms = match duration {

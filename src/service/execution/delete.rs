@@ -30,7 +30,10 @@ impl Service {
     /// none is deleted.
     pub async fn delete_executions(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
         if *filter == Filter::default() {
-            return Err(Error::bad_input("filter", "a filter without conditions would delete everything; give one"));
+            return Err(Error::bad_input(
+                "filter",
+                "a filter without conditions would delete everything; give one",
+            ));
         }
         let max = DELETE_EXECUTIONS_MAX.max;
         let tx = self.store.begin().await?;

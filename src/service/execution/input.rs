@@ -34,7 +34,9 @@ pub struct VisualChange {
 
 impl Tokens {
     pub(super) fn apply(self, at: &str, row: &mut ExecutionRow) -> Result<()> {
-        for (name, count) in [("input", self.input), ("cachedInput", self.cached_input), ("output", self.output)] {
+        for (name, count) in
+            [("input", self.input), ("cachedInput", self.cached_input), ("output", self.output)]
+        {
             in_range(&format!("{at}.tokens.{name}"), count, TOKENS_MAX)?;
         }
         if self.cached_input > self.input {

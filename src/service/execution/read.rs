@@ -27,7 +27,11 @@ impl Service {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn executions_by_ids(&self, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, ExecutionRow>> {
+    pub async fn executions_by_ids(
+        &self,
+        viewer: &Viewer,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, ExecutionRow>> {
         self.store.reader(viewer).executions_by_ids(ids).await
     }
 
@@ -49,7 +53,11 @@ impl Service {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn list_active_executions(&self, viewer: &Viewer, page: &Page<Cursor>) -> Result<Rows<ExecutionRow>> {
+    pub async fn list_active_executions(
+        &self,
+        viewer: &Viewer,
+        page: &Page<Cursor>,
+    ) -> Result<Rows<ExecutionRow>> {
         self.store.reader(viewer).list_active_executions(page).await
     }
 

@@ -58,7 +58,11 @@ impl Service {
     /// # Errors
     /// `BAD_INPUT` and `TOO_LARGE`, whose field says which; `CONFLICT` when an id is taken by something that the viewer
     /// cannot see.
-    pub async fn record_executions(&self, viewer: &Viewer, records: Vec<RecordExecution>) -> Result<Recorded> {
+    pub async fn record_executions(
+        &self,
+        viewer: &Viewer,
+        records: Vec<RecordExecution>,
+    ) -> Result<Recorded> {
         at_most("inputs", records.len(), BATCH_EXECUTIONS_MAX)?;
         let now = now();
         let records = records.into_iter().enumerate();
@@ -101,10 +105,16 @@ impl Service {
 
 fn new_execution(at: &str, record: RecordExecution, now: Timestamp) -> Result<NewExecution> {
     if !is_final(record.status) {
-        return Err(Error::bad_input(format!("{at}.status"), "status must be COMPLETED, FAILED or CANCELLED"));
+        return Err(Error::bad_input(
+            format!("{at}.status"),
+            "status must be COMPLETED, FAILED or CANCELLED",
+        ));
     }
     if record.completed_at < record.started_at {
-        return Err(Error::bad_input(format!("{at}.completedAt"), "completedAt must not be before startedAt"));
+        return Err(Error::bad_input(
+            format!("{at}.completedAt"),
+            "completedAt must not be before startedAt",
+        ));
     }
     let duration = match record.duration_ms {
         Some(duration) => input::in_range(&format!("{at}.durationMs"), duration, DURATION_MS_MAX)?,
