@@ -57,10 +57,10 @@ pub(super) fn uuid(field: &str, id: &ID) -> Result<Uuid> {
     Uuid::try_parse(id).map_err(|_| Error::bad_input(field.to_owned(), format!("{field} must be a UUID")))
 }
 
-/// [`uuid`] for an id that may be absent.
+/// [`uuid()`] for an id that may be absent.
 ///
 /// # Errors
-/// As [`uuid`].
+/// As [`uuid()`].
 pub(super) fn uuid_optional(field: &str, id: Option<ID>) -> Result<Option<Uuid>> {
     id.map(|id| uuid(field, &id)).transpose()
 }

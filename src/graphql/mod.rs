@@ -1,7 +1,7 @@
 //! From a GraphQL document to an answer, for HTTP and sockets alike.
 //!
 //! - [`guard`] refuses what costs too much before anything walks it, and makes a [`guard::GuardedRequest`];
-//! - [`engine`] is the only thing that runs one, with a request id, a time limit and a net for panics;
+//! - [`Engine`] is the only thing that runs one, with a request id, a time limit and a net for panics;
 //! - [`error`] is the only road from [`crate::error::Error`] to a GraphQL error;
 //! - `query`, `mutation` and `subscription` hold the resolvers, three lines each: read the context, check the `input`,
 //!   call one service method, show the answer as a `model`. What belongs to the rows of a list comes from `loaders`.

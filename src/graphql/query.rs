@@ -91,6 +91,7 @@ impl Query {
     }
 
     /// The history of executions.
+    #[expect(clippy::too_many_arguments, reason = "those of the contract")]
     async fn executions(
         &self,
         context: &Context<'_>,

@@ -129,6 +129,7 @@ fn common(mut options: ConnectOptions, connections_max: u32) -> ConnectOptions {
     options
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn cannot_open(error: sea_orm::DbErr) -> Error {
     Error::Unavailable { message: "the database cannot be opened".into(), cause: Some(error.to_string()) }
 }

@@ -253,7 +253,7 @@ impl Reader<'_> {
     ) -> Result<Rows<ExecutionRow>> {
         let ascending = order == ListOrder::Oldest;
         let bound = |cursor: &Cursor, greater: bool| {
-            let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr().into()]);
+            let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr()]);
             let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
             if greater { row.gt(place) } else { row.lt(place) }
         };
@@ -412,10 +412,10 @@ fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
 
 fn sort_key(order: ListOrder) -> Expr {
     match order {
-        ListOrder::Newest | ListOrder::Oldest => execution::Column::CreatedAt.into_expr().into(),
+        ListOrder::Newest | ListOrder::Oldest => execution::Column::CreatedAt.into_expr(),
         // As the index has it; a bound parameter would hide that they are the same.
         ListOrder::Longest => Expr::cust("coalesce(duration_ms, -1)"),
-        ListOrder::Costliest => execution::Column::CostMicrousd.into_expr().into(),
+        ListOrder::Costliest => execution::Column::CostMicrousd.into_expr(),
     }
 }
 

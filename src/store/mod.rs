@@ -1,6 +1,6 @@
 //! All SQL. The connection never leaves this module; what leaves it has been scoped to a [`Viewer`].
 //!
-//! Reading starts at [`Store::reader`], writing at [`Store::begin`]. Both give [`ScopedSelect`]s, the only selects that
+//! Reading starts at [`Store::reader`], writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
 //! can run:
 //!
 //! ```compile_fail

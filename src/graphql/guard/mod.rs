@@ -8,7 +8,7 @@
 //!
 //! Why not async-graphql's own limits: its depth, alias and complexity visitors expand every spread without a memo,
 //! so a document of 1.5 kB in which each of 40 fragments spreads the next one twice costs 2^40 steps before a limit
-//! is looked at. The order here matters for the same reason: only [`measure`] may meet a document that nobody has
+//! is looked at. The order here matters for the same reason: only `measure` may meet a document that nobody has
 //! measured, because it visits each fragment once.
 
 mod coerce;

@@ -250,7 +250,7 @@ pub(in crate::graphql) struct ExecutionConnection {
 }
 
 enum Counted {
-    Filter(Filter),
+    Filter(Box<Filter>),
     Active,
 }
 
@@ -264,7 +264,7 @@ impl ExecutionConnection {
     ) -> Result<Self, ApiError> {
         let page = page(order, args)?;
         let rows = context.service().list_executions(context.viewer()?, &filter, order, &page).await?;
-        Ok(Self { rows, order, counted: Counted::Filter(filter) })
+        Ok(Self { rows, order, counted: Counted::Filter(Box::new(filter)) })
     }
 
     /// Loads a page of those that wait or run.

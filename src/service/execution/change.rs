@@ -224,11 +224,11 @@ fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Optio
         });
     }
     let before = row.clone();
-    if let Some(status) = change.status {
-        if step(&format!("{at}.status"), row.status, status)? {
-            row.status = status;
-            enter(row, status, change.completed_at, change.duration_ms, &at, now)?;
-        }
+    if let Some(status) = change.status
+        && step(&format!("{at}.status"), row.status, status)?
+    {
+        row.status = status;
+        enter(row, status, change.completed_at, change.duration_ms, &at, now)?;
     }
     if let Some(tokens) = change.tokens {
         tokens.apply(&at, row)?;

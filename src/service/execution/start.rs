@@ -50,10 +50,10 @@ impl Service {
     /// taken by something that the viewer cannot see.
     pub async fn start_execution(&self, viewer: &Viewer, start: StartExecution) -> Result<Started> {
         let stamp = viewer.stamp(start.on_behalf_of.clone())?;
-        if let Some(id) = start.id {
-            if let Some(execution) = self.store.reader(viewer).find_execution(id).await? {
-                return Ok(Started { execution, created: false });
-            }
+        if let Some(id) = start.id
+            && let Some(execution) = self.store.reader(viewer).find_execution(id).await?
+        {
+            return Ok(Started { execution, created: false });
         }
         let now = now();
         let new = new_execution(start, now)?;
