@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// It does not implement `Display`: text for a caller comes from [`Error::message`], text for the log from
 /// [`Error::cause`], and nothing can mix them up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Error {
     /// There is no valid token: sign in, or renew the token.
     Unauthenticated(Cow<'static, str>),

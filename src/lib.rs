@@ -1,11 +1,21 @@
 //! Runledger: the system of record for code agents.
 //!
-//! Data flows one way: `http` and `cli` → `graphql` → `service` → `store` → the `entity` crate. `domain` holds the
-//! pure types and rules that all of them know. `tests/architecture.rs` fails when a module imports upward.
+//! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event` → `store` → the `entity` crate.
+//! `domain` holds the pure types and rules that all of them know; `app` puts the parts together.
+//! `tests/architecture.rs` fails when a module imports upward.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod error;
+pub mod event;
 pub mod graphql;
 pub mod http;
+pub mod jobs;
+pub mod logs;
+pub mod service;
+pub mod store;

@@ -1,2 +1,5 @@
 //! The `runledger` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    runledger::cli::main()
+}

@@ -1,1 +1,17 @@
-//! x
+//! The schema changes of Runledger, in order. A change that has been released is never edited: a new one follows it.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m0001_executions;
+mod m0002_row_level_security;
+
+/// All changes.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_executions::Migration), Box::new(m0002_row_level_security::Migration)]
+    }
+}

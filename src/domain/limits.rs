@@ -4,7 +4,75 @@
 
 use std::time::Duration;
 
-use crate::error::Limit;
+use crate::error::{Error, Limit};
+
+// Lists, executions and logs.
+
+/// The largest `first` or `last` of a list.
+pub const PAGE_ROWS_MAX: Limit = limit("page_rows_max", 200);
+/// The length of a page when neither `first` nor `last` is given.
+pub const PAGE_ROWS_DEFAULT: u64 = 50;
+/// Members of a list in a filter, such as `statuses` or `ids`; also ids in `nodes`.
+pub const FILTER_MEMBERS_MAX: Limit = limit("filter_members_max", 200);
+/// A name, a workflow id, a project key and other short texts, in characters.
+pub const SHORT_TEXT_CHARS_MAX: Limit = limit("short_text_chars_max", 255);
+/// `inputs` and `result` of an execution, each, as JSON text.
+pub const PAYLOAD_JSON_BYTES_MAX: Limit = limit("payload_json_bytes_max", 1024 * 1024);
+/// `error` of an execution.
+pub const ERROR_TEXT_BYTES_MAX: Limit = limit("error_text_bytes_max", 64 * 1024);
+/// Executions in one `recordExecutions` or `updateExecutions`.
+pub const BATCH_EXECUTIONS_MAX: Limit = limit("batch_executions_max", 1_000);
+/// Executions that one `deleteExecutions` removes; more match: narrow the filter.
+pub const DELETE_EXECUTIONS_MAX: Limit = limit("delete_executions_max", 10_000);
+/// Lines in one `appendLogs`.
+pub const APPEND_LINES_MAX: Limit = limit("append_lines_max", 1_000);
+/// `message` of a log line.
+pub const LOG_MESSAGE_BYTES_MAX: Limit = limit("log_message_bytes_max", 64 * 1024);
+/// `fields` of a log line, as JSON text.
+pub const LOG_FIELDS_BYTES_MAX: Limit = limit("log_fields_bytes_max", 64 * 1024);
+/// Lines of one execution's log.
+pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
+/// Lines that `logs(last:)` of a workflow run gives at most.
+pub const RUN_LOG_LINES_MAX: Limit = limit("run_log_lines_max", 10_000);
+/// Stored bytes that one page of a filtered log looks through; the page ends there and the next one goes on.
+pub const LOG_SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Stored bytes that counting the lines of a filtered log looks through.
+pub const LOG_COUNT_SCAN_BYTES_MAX: Limit = limit("log_count_scan_bytes_max", 64 * 1024 * 1024);
+/// Lines in one batch of a tail.
+pub const TAIL_BATCH_LINES_MAX: usize = 500;
+/// How long the change feed is kept; a cursor older than that has expired.
+pub const FEED_RETENTION_HOURS: i64 = 24;
+/// How long open subscriptions can still read an execution that is not kept after it has ended.
+pub const DISCARD_GRACE_SECONDS: i64 = 60;
+
+// Tokens and the keys that verify them.
+
+/// The longest token that is looked at; a Supabase token with large metadata has a few kilobytes.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// The longest user or organisation id, in characters.
+pub const TOKEN_ID_CHARS_MAX: usize = 255;
+/// How far the clock of a token's issuer may be ahead of ours (`nbf`). An expiry has no leeway: sockets end on time.
+pub const TOKEN_NOT_BEFORE_LEEWAY_SECONDS: i64 = 5;
+/// Verified tokens that are remembered; the oldest are forgotten first.
+pub const TOKEN_CACHE_ENTRIES_MAX: usize = 10_000;
+/// After this long a remembered token is verified again, so that a withdrawn key stops working.
+pub const TOKEN_CACHE_AGE_SECONDS_MAX: i64 = 600;
+/// The longest life of a token that `runledger token` makes: ten years.
+pub const TOKEN_LIFETIME_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
+/// The shortest HS256 secret: as long as the hash (RFC 7518, section 3.2).
+pub const JWT_SECRET_BYTES_MIN: usize = 32;
+/// The largest JWKS document that is read.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// The most keys of one JWKS document that are used.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// How long fetching a JWKS document may take, connecting included.
+pub const JWKS_FETCH_MILLISECONDS_MAX: u64 = 5_000;
+/// The shortest time between two fetches of one JWKS document, however many unknown keys are asked for.
+pub const JWKS_FETCH_INTERVAL_SECONDS_MIN: i64 = 10;
+/// After this long a JWKS document is fetched again, so that withdrawn keys go.
+pub const JWKS_AGE_SECONDS_MAX: i64 = 600;
+
+// GraphQL, HTTP and sockets.
 
 /// The size of a GraphQL document, before it is parsed.
 pub const GRAPHQL_DOCUMENT_BYTES_MAX: Limit = limit("graphql_document_bytes_max", 32 * 1024);
@@ -56,6 +124,17 @@ pub const SOCKET_OPERATIONS_MAX: Limit = limit("socket_operations_max", 100);
 pub const SOCKET_QUEUE_FRAMES_MAX: Limit = limit("socket_queue_frames_max", 64);
 /// The reason of a close frame, by RFC 6455.
 pub const SOCKET_CLOSE_REASON_BYTES_MAX: Limit = limit("socket_close_reason_bytes_max", 123);
+
+/// Refuses a `size` over the limit.
+///
+/// # Errors
+/// `TOO_LARGE` with the limit's name.
+pub fn at_most(field: &str, size: usize, limit: Limit) -> Result<(), Error> {
+    if limit.is_passed_by(size) {
+        return Err(Error::TooLarge { field: field.to_owned().into(), limit });
+    }
+    Ok(())
+}
 
 const fn limit(name: &'static str, max: u64) -> Limit {
     Limit { name, max }

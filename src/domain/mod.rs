@@ -1,3 +1,8 @@
-//! Pure types and rules.
+//! Pure types and rules: no I/O, no clock, known to every other module.
 
+pub mod execution;
 pub mod limits;
+pub mod log;
+pub mod money;
+pub mod page;
+pub mod text;

@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Limit};
 /// What a resolver fails with.
 ///
 /// It has no `Display`, for async-graphql turns everything that has one into an error with that text and no code.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiError(pub Error);
 
 impl From<Error> for ApiError {

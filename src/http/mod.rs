@@ -1,10 +1,11 @@
-//! The GraphQL endpoint: one path for HTTP and WebSocket.
+//! HTTP: the GraphQL endpoint (one path for HTTP and WebSocket), GraphiQL, health.
 //!
 //! [`graphql`] answers `GET`, `HEAD` and `POST` by the GraphQL-over-HTTP specification, [`socket`] speaks
 //! graphql-transport-ws. Both take the same road: authenticate, guard, execute.
 
-mod bearer;
+mod graphiql;
 pub mod graphql;
+mod health;
 mod params;
 pub mod socket;
 #[cfg(test)]
@@ -15,13 +16,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::response::Response;
-use axum::routing::any;
+use axum::response::{Redirect, Response};
+use axum::routing::{any, get};
 use tokio::sync::watch;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Authenticator;
+use crate::config::AllowedOrigins;
 use crate::graphql::Engine;
+use crate::service::Service;
 
 pub use socket::SocketSettings;
 
@@ -47,9 +50,25 @@ pub struct Transport {
 /// The settings of the GraphQL routes.
 #[derive(Debug, Clone, Default)]
 pub struct TransportSettings {
-    /// Web pages of other origins that may call; none by default.
-    pub allowed_origins: Vec<HeaderValue>,
+    /// Web pages that may call; those of the server's own origin by default.
+    pub allowed_origins: AllowedOrigins,
     pub socket: SocketSettings,
+}
+
+impl TransportSettings {
+    /// As the settings say.
+    pub fn new(allowed_origins: &AllowedOrigins) -> Self {
+        Self { allowed_origins: allowed_origins.clone(), socket: SocketSettings::default() }
+    }
+}
+
+/// Everything that is served.
+pub fn router(transport: Transport, service: Service) -> Router {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary(GRAPHIQL_PATH) }))
+        .merge(graphql_routes(transport))
+        .merge(graphiql::routes())
+        .merge(health::routes(service))
 }
 
 /// The GraphQL endpoint, to be merged into the application's router.
@@ -75,12 +94,16 @@ fn asks_for_socket(headers: &HeaderMap) -> bool {
 }
 
 /// Callers send a token in a header, never a cookie, so no credentials are allowed.
-fn cors(allowed_origins: &[HeaderValue]) -> Option<CorsLayer> {
-    if allowed_origins.is_empty() {
-        return None;
-    }
+fn cors(allowed_origins: &AllowedOrigins) -> Option<CorsLayer> {
+    let origins = match allowed_origins {
+        AllowedOrigins::Own => return None,
+        AllowedOrigins::Any => AllowOrigin::any(),
+        AllowedOrigins::These(origins) => {
+            AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+        }
+    };
     let layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(allowed_origins.iter().cloned()))
+        .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::ACCEPT, header::AUTHORIZATION, header::CONTENT_TYPE, PREFLIGHT])
         .expose_headers([REQUEST_ID]);

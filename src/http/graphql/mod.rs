@@ -21,12 +21,12 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use crate::auth::{Authenticator, Viewer};
+use crate::auth::{self, Authenticator, Viewer};
 use crate::error::Error;
 use crate::graphql::guard::{OperationKind, Params};
 use crate::graphql::{Outcome, RequestId};
 
-use super::{GRAPHIQL_PATH, Transport, bearer, params};
+use super::{GRAPHIQL_PATH, Transport, params};
 use failure::Failure;
 use media::{Body, MediaType};
 
@@ -80,7 +80,7 @@ async fn posted_params(request: Request, viewer: Option<&Viewer>) -> Result<Para
 
 async fn viewer(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Option<Viewer>, Failure> {
     let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = authorization.to_str().ok().and_then(bearer::token);
+    let token = authorization.to_str().ok().and_then(auth::bearer);
     let token =
         token.ok_or_else(|| Failure::unauthenticated("the Authorization header has no bearer token"))?;
     match authenticator.authenticate(token).await {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::auth::toy::token;
+use crate::config::AllowedOrigins;
 use crate::http::TransportSettings;
 use crate::http::toy::Server;
 
@@ -215,7 +216,7 @@ async fn other_origins_may_call_only_when_they_are_named() {
     let response = preflight(&closed).await.unwrap();
     assert!(!response.headers().contains_key("access-control-allow-origin"));
 
-    let allowed_origins = vec!["https://dashboard.example".parse().unwrap()];
+    let allowed_origins = AllowedOrigins::These(vec!["https://dashboard.example".into()]);
     let open = Server::start(TransportSettings { allowed_origins, ..TransportSettings::default() }).await;
     let response = preflight(&open).await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], "https://dashboard.example");

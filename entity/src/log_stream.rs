@@ -1,0 +1,26 @@
+//! The numbering of an execution's log lines: a narrow row that appends lock instead of the execution's.
+
+use sea_orm::entity::prelude::*;
+
+/// How far an execution's log has been written.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "log_stream")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub execution_id: Uuid,
+    pub owner_id: String,
+    /// Copied from the execution, so that chunks can be found by run.
+    pub workflow_run_id: Option<String>,
+    /// The number that the next line gets; lines are numbered from 0 without holes.
+    pub next_seq: i64,
+    /// Bytes of all chunks so far.
+    pub byte_count: i64,
+    /// No line follows any more: the execution has ended.
+    pub ended: bool,
+    pub last_append_at: Option<DateTimeUtc>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

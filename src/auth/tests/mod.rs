@@ -1,0 +1,5 @@
+//! Which tokens are accepted, and what they mean.
+
+mod fixture;
+mod issuers;
+mod tokens;

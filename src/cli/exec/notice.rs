@@ -1,0 +1,9 @@
+//! What `exec` itself has to say, on stderr, beside the output of the command.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+/// Writes one line, marked as Runledger's. When nobody can read it any more, it is dropped.
+pub(super) fn say(message: impl Display) {
+    let _ = writeln!(io::stderr(), "runledger: {message}");
+}

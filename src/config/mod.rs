@@ -1,0 +1,139 @@
+//! Settings: from flags and environment variables to a [`Config`] that cannot be wrong.
+//!
+//! `settings` is what may be written, [`Settings::check`] reads it whole and reports every mistake at once, and
+//! [`Config`] is the result. Only clap reads the environment; `cli` has it pass over empty variables.
+
+mod check;
+mod claim_path;
+#[cfg(test)]
+mod example;
+mod parse;
+mod problem;
+mod secret;
+mod settings;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use reqwest::Url;
+
+pub use claim_path::ClaimPath;
+pub use problem::Problem;
+pub use secret::Secret;
+pub use settings::Settings;
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The folder for everything that is kept on this machine.
+    pub data_dir: PathBuf,
+    /// Which web pages may call the API.
+    pub allowed_origins: AllowedOrigins,
+    /// Where rows are.
+    pub database: Database,
+    /// Whose tokens are accepted, and what they mean.
+    pub tokens: Tokens,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Where rows are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file, made when missing.
+    Sqlite { path: PathBuf, synchronous: Synchronous, connections_max: u32 },
+    /// A server; the URL may hold a password.
+    Postgres { url: Secret, connections_max: u32 },
+}
+
+/// When SQLite acknowledges a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Once it is on the disk.
+    Full,
+    /// Before: a power failure may take back the last commits.
+    Normal,
+}
+
+/// Whose tokens are accepted, and what they mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// Keys that sign tokens; never empty. New tokens are signed with the first one that has a secret.
+    pub keys: Vec<KeySource>,
+    /// Accepted `iss`; when empty, `iss` is not looked at.
+    pub issuers: Vec<String>,
+    /// Accepted `aud`; when empty, `aud` is not looked at.
+    pub audiences: Vec<String>,
+    /// Where the organisation is named; the first that is there counts. Never empty.
+    pub org_claims: Vec<ClaimPath>,
+    /// What a member reads.
+    pub ownership: Ownership,
+}
+
+/// Where keys come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeySource {
+    /// A secret for HS256.
+    Secret(Secret),
+    /// A secret for HS256 that Runledger makes itself, in this file, when it is first needed.
+    OwnSecret(PathBuf),
+    /// A document with public keys for RS256, ES256 and EdDSA.
+    Jwks(Url),
+}
+
+/// What a member reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// All rows of their tenant.
+    Tenant,
+    /// Only their own rows.
+    User,
+}
+
+/// Which web pages may call the API from a browser.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// Only those that Runledger serves.
+    #[default]
+    Own,
+    /// All: safe in itself, because a token is never sent by a browser on its own.
+    Any,
+    /// Those of these origins, such as `https://app.example.com`.
+    These(Vec<String>),
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter that `tracing_subscriber::EnvFilter` accepts.
+    pub filter: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Names the database without its password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { path, .. } => write!(f, "SQLite file {}", path.display()),
+            Self::Postgres { url, .. } => match Url::parse(url.expose()) {
+                Ok(url) => {
+                    write!(f, "PostgreSQL {}{}", url.host_str().unwrap_or("on this machine"), url.path())
+                }
+                Err(_) => f.write_str("PostgreSQL"),
+            },
+        }
+    }
+}

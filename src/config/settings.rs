@@ -1,0 +1,149 @@
+//! The settings as they are written: the one definition of flags, variables, `--help` and `.env.example`.
+//!
+//! Every value is taken as text here and parsed in `check`, because clap stops at the first value that it cannot
+//! parse, and all mistakes are to be reported at once. A new setting is a field here and a line there.
+
+use clap::{Args, FromArgMatches as _};
+
+use super::Secret;
+
+/// All settings, unchecked.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    #[command(flatten)]
+    pub(super) server: Server,
+    #[command(flatten)]
+    pub(super) database: Database,
+    #[command(flatten)]
+    pub(super) tokens: Tokens,
+    #[command(flatten)]
+    pub(super) logging: Logging,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct Server {
+    /// Address and port to listen on.
+    ///
+    /// An address that other machines can reach needs a setting that says whose tokens are accepted: see Tokens.
+    #[arg(long, env = "RUNLEDGER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub(super) listen: String,
+
+    /// Folder for everything that is kept on this machine. Made when missing.
+    #[arg(long, env = "RUNLEDGER_DATA_DIR", value_name = "FOLDER", default_value = "./data")]
+    pub(super) data_dir: String,
+
+    /// Web pages that may call the API from a browser (CORS): origins, comma separated, or `*`.
+    ///
+    /// Without it only pages that Runledger serves itself can.
+    #[arg(long, env = "RUNLEDGER_ALLOWED_ORIGINS", value_name = "ORIGINS")]
+    pub(super) allowed_origins: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub(super) struct Database {
+    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` (version 15 or later).
+    ///
+    /// Without it: the SQLite file `runledger.db` in the data folder.
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(super) database_url: Option<Secret>,
+
+    /// The most connections to the database, 2 to 200.
+    #[arg(long, env = "RUNLEDGER_DATABASE_CONNECTIONS_MAX", value_name = "NUMBER", default_value = "16")]
+    pub(super) database_connections_max: String,
+
+    /// FULL or NORMAL: whether SQLite has written a commit to the disk before it is acknowledged.
+    ///
+    /// NORMAL is faster, and a power failure may take back the last commits.
+    #[arg(long, env = "RUNLEDGER_SQLITE_SYNCHRONOUS", value_name = "MODE", default_value = "FULL")]
+    pub(super) sqlite_synchronous: String,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub(super) struct Tokens {
+    /// Secret of tokens signed with HS256, at least 32 bytes.
+    ///
+    /// `runledger token` signs with it. Prefer the variable: other users of a machine can see flags.
+    ///
+    /// With no key setting at all, and on a loopback address only, Runledger makes a secret of its own in the data
+    /// folder.
+    #[arg(long, env = "RUNLEDGER_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(super) jwt_secret: Option<Secret>,
+
+    /// Where the public keys of RS256, ES256 and EdDSA tokens are: JWKS URLs, comma separated.
+    #[arg(long, env = "RUNLEDGER_JWKS_URLS", value_name = "URLS")]
+    pub(super) jwks_urls: Option<String>,
+
+    /// The "legacy JWT secret" of a Supabase project, whose HS256 tokens are then accepted as they come.
+    ///
+    /// Beside RUNLEDGER_JWT_SECRET it is a second accepted secret; new tokens are signed with RUNLEDGER_JWT_SECRET.
+    #[arg(long, env = "SUPABASE_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(super) supabase_jwt_secret: Option<Secret>,
+
+    /// Address of a Supabase project, such as `https://PROJECT.supabase.co`.
+    ///
+    /// Tokens of its signing keys are accepted (the JWKS under `/auth/v1`), unless RUNLEDGER_JWT_SECRET or
+    /// RUNLEDGER_JWKS_URLS says whose tokens count and SUPABASE_JWT_SECRET is absent.
+    #[arg(long, env = "SUPABASE_URL", value_name = "URL")]
+    pub(super) supabase_url: Option<String>,
+
+    /// Accepted issuers (`iss`), comma separated. A token without one of them is refused.
+    ///
+    /// Supabase's users have `https://PROJECT.supabase.co/auth/v1`, its legacy service_role key has `supabase`.
+    #[arg(long, env = "RUNLEDGER_JWT_ISSUER", value_name = "ISSUERS")]
+    pub(super) jwt_issuer: Option<String>,
+
+    /// Accepted audiences (`aud`), comma separated. A token without one of them is refused.
+    ///
+    /// Without this setting `aud` is not looked at. Supabase's users have `authenticated`, its legacy service_role
+    /// key has none.
+    #[arg(long, env = "RUNLEDGER_JWT_AUDIENCE", value_name = "AUDIENCES")]
+    pub(super) jwt_audience: Option<String>,
+
+    /// Where a token names the organisation: paths into its claims, comma separated; the first that is there counts.
+    ///
+    /// A path is names joined by dots, or a whole `https://…` claim name. A token that names no organisation acts in
+    /// its user's own tenant.
+    #[arg(
+        long,
+        env = "RUNLEDGER_ORG_CLAIM",
+        value_name = "PATHS",
+        default_value = "org_id,app_metadata.org_id"
+    )]
+    pub(super) org_claim: String,
+
+    /// `tenant`: members read all rows of their tenant. `user`: only their own rows.
+    #[arg(long, env = "RUNLEDGER_OWNERSHIP", value_name = "RULE", default_value = "tenant")]
+    pub(super) ownership: String,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
+pub(super) struct Logging {
+    /// What is logged: a level, or levels by module, such as `info,runledger=debug`.
+    #[arg(long, env = "RUNLEDGER_LOG", value_name = "FILTER", default_value = "info")]
+    pub(super) log: String,
+
+    /// `text` or `json`, to standard error.
+    #[arg(long, env = "RUNLEDGER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: String,
+}
+
+impl Settings {
+    /// Settings from flags alone, such as `["--data-dir", "/tmp/x"]`: the environment is not read. For tests.
+    pub fn from_flags<I, T>(flags: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let command = Self::command().no_binary_name(true).mut_args(|arg| arg.env(None::<&str>));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
+    /// The definition itself: every setting, and nothing else.
+    pub(super) fn command() -> clap::Command {
+        Self::augment_args(clap::Command::new("settings").disable_help_flag(true))
+    }
+}

@@ -1,0 +1,69 @@
+//! US dollars as whole micro-dollars, written as exact decimals with six places.
+
+/// The largest amount, in micro-dollars: nine billion dollars, so that a sum over a billion rows still fits 64 bits.
+pub const COST_MICROUSD_MAX: i64 = 9_000_000_000_000_000;
+
+const MICROS_PER_DOLLAR: i64 = 1_000_000;
+const DECIMALS: usize = 6;
+
+/// Writes micro-dollars as dollars: `4250` is `0.004250`.
+pub fn to_decimal(microusd: i64) -> String {
+    format!("{}.{:06}", microusd / MICROS_PER_DOLLAR, microusd % MICROS_PER_DOLLAR)
+}
+
+/// Reads dollars such as `0.004250`, `3` or `.5`: not negative, at most six decimals, at most [`COST_MICROUSD_MAX`].
+pub fn from_decimal(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty())
+        || !digits(whole)
+        || !digits(fraction)
+        || fraction.len() > DECIMALS
+    {
+        return None;
+    }
+    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let fraction: i64 = format!("{fraction:0<DECIMALS$}").parse().ok()?;
+    let microusd = whole.checked_mul(MICROS_PER_DOLLAR)?.checked_add(fraction)?;
+    (microusd <= COST_MICROUSD_MAX).then_some(microusd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_both_ways() {
+        for (text, microusd) in [
+            ("0.004250", 4_250),
+            ("0", 0),
+            ("3", 3_000_000),
+            (".5", 500_000),
+            ("12.", 12_000_000),
+            ("0.000001", 1),
+        ] {
+            assert_eq!(from_decimal(text), Some(microusd), "{text}");
+        }
+        assert_eq!(to_decimal(4_250), "0.004250");
+        assert_eq!(to_decimal(12_000_001), "12.000001");
+    }
+
+    #[test]
+    fn what_is_not_an_exact_amount_is_refused() {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "+1",
+            "1e3",
+            "0.0000001",
+            "1,5",
+            "NaN",
+            " 1",
+            "9000000001",
+            "99999999999999999999",
+        ] {
+            assert_eq!(from_decimal(text), None, "{text}");
+        }
+    }
+}

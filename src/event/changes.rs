@@ -1,0 +1,156 @@
+//! Following the change feed: every change once, in commit order, from a cursor on.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use futures_util::Stream;
+use uuid::Uuid;
+
+use super::wakeups::{Topic, Wakeup, Wakeups};
+use crate::auth::{Role, Viewer};
+use crate::clock::{Timestamp, now};
+use crate::domain::execution::Filter;
+use crate::domain::limits::FEED_RETENTION_HOURS;
+use crate::error::{Error, Result};
+use crate::store::{ExecutionRow, FeedPosition, Store};
+
+pub use entity::change_event::Kind as ChangeKind;
+
+/// Events read at once.
+const PAGE_EVENTS: u64 = 200;
+/// First wait for an older transaction to end; doubled up to [`SETTLE_MILLIS_MAX`].
+const SETTLE_MILLIS: u64 = 5;
+const SETTLE_MILLIS_MAX: u64 = 500;
+
+/// One change, with the execution as it is now.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub kind: ChangeKind,
+    /// Where to go on after this change.
+    pub cursor: String,
+    pub execution_id: Uuid,
+    /// `None` once it is deleted.
+    pub execution: Option<ExecutionRow>,
+}
+
+/// The cursor of the feed's end: what changes from now on comes after it.
+///
+/// # Errors
+/// What the store says.
+pub async fn current_cursor(store: &Store, viewer: &Viewer) -> Result<String> {
+    Ok(encode(store.reader(viewer).feed_end().await?, now()))
+}
+
+/// Follows the changes of the viewer's executions that match `filter`, after the cursor `after` or from now on.
+///
+/// A deletion is sent whatever the filter says, since the row that it could be checked against is gone.
+///
+/// # Errors
+/// `BAD_INPUT` for a cursor that the feed has not given, or one older than [`FEED_RETENTION_HOURS`].
+pub async fn changes(
+    store: Store,
+    wakeups: &Wakeups,
+    viewer: Viewer,
+    filter: Filter,
+    after: Option<&str>,
+) -> Result<impl Stream<Item = Result<Change>> + use<>> {
+    let topic = match viewer.role() {
+        Role::Service => Topic::EveryTenant,
+        Role::Admin | Role::Member => Topic::Tenant(viewer.tenant_id().to_owned()),
+    };
+    let wakeup = wakeups.follow(topic);
+    let position = match after {
+        Some(cursor) => decode(cursor)?,
+        None => store.reader(&viewer).feed_end().await?,
+    };
+    let follower = Follower { store, viewer, filter, wakeup, position, settle_millis: SETTLE_MILLIS };
+    Ok(async_stream::try_stream! {
+        let mut follower = follower;
+        loop {
+            for change in follower.next().await? {
+                yield change;
+            }
+        }
+    })
+}
+
+struct Follower {
+    store: Store,
+    viewer: Viewer,
+    filter: Filter,
+    wakeup: Wakeup,
+    position: FeedPosition,
+    settle_millis: u64,
+}
+
+impl Follower {
+    /// The next changes; empty after a wait.
+    async fn next(&mut self) -> Result<Vec<Change>> {
+        let reader = self.store.reader(&self.viewer);
+        let page = reader.feed_after(self.position, PAGE_EVENTS).await?;
+        let Some(last) = page.events.last() else {
+            if reader.feed_is_unsettled(self.position).await? {
+                // Nobody announces the end of somebody else's transaction.
+                tokio::time::sleep(Duration::from_millis(self.settle_millis)).await;
+                self.settle_millis = (self.settle_millis * 2).min(SETTLE_MILLIS_MAX);
+            } else {
+                self.settle_millis = SETTLE_MILLIS;
+                self.wakeup.wait().await;
+            }
+            return Ok(Vec::new());
+        };
+        self.settle_millis = SETTLE_MILLIS;
+        self.position = last.position;
+        let mut keys: Vec<_> =
+            page.events.iter().map(|event| (event.tenant_id.clone(), event.execution_id)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let executions = reader.followed_executions(&keys, &self.filter).await?;
+        let everything = self.filter == Filter::default();
+        Ok(page
+            .events
+            .into_iter()
+            .filter_map(|event| {
+                let execution = match event.kind {
+                    ChangeKind::Deleted => None,
+                    _ => executions.get(&event.execution_id).cloned(),
+                };
+                let matches = everything || execution.is_some() || event.kind == ChangeKind::Deleted;
+                matches.then(|| Change {
+                    kind: event.kind,
+                    cursor: encode(event.position, event.created_at),
+                    execution_id: event.execution_id,
+                    execution,
+                })
+            })
+            .collect())
+    }
+}
+
+fn encode(position: FeedPosition, at: Timestamp) -> String {
+    URL_SAFE_NO_PAD.encode(format!("F{}.{}.{}", position.xid, position.seq, at.timestamp_micros()))
+}
+
+fn decode(cursor: &str) -> Result<FeedPosition> {
+    let (position, at) = parse(cursor)
+        .ok_or_else(|| Error::bad_input("after", "after must be a cursor that this feed has given"))?;
+    if at < now() - TimeDelta::hours(FEED_RETENTION_HOURS) {
+        return Err(Error::bad_input(
+            "after",
+            format!(
+                "the cursor has expired: changes are kept for {FEED_RETENTION_HOURS} hours; list the executions again"
+            ),
+        ));
+    }
+    Ok(position)
+}
+
+fn parse(cursor: &str) -> Option<(FeedPosition, Timestamp)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let mut parts = text.strip_prefix('F')?.splitn(3, '.');
+    let mut number = || parts.next()?.parse::<i64>().ok();
+    let position = FeedPosition { xid: number()?, seq: number()? };
+    Some((position, Timestamp::from_timestamp_micros(number()?)?))
+}

@@ -1,0 +1,13 @@
+//! What callers give, checked and turned into what services take. A path in an error is the path of the input.
+
+mod execution;
+mod filter;
+mod log;
+mod project;
+
+pub(super) use execution::{
+    FinishExecutionInput, RecordExecutionInput, StartExecutionInput, UpdateExecutionInput,
+};
+pub(super) use filter::{ExecutionFilter, ExecutionOrder};
+pub(super) use log::{AppendLogsInput, LogFilter};
+pub(super) use project::CreateProjectInput;

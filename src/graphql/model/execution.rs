@@ -1,0 +1,349 @@
+//! Executions.
+
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+
+use super::{LogConnection, PageInfo, Project};
+use crate::domain::execution::{Filter, Mode, Order, Status};
+use crate::domain::page::{Cursor, Page, PageArgs, Rows};
+use crate::graphql::context::ContextExt as _;
+use crate::graphql::error::{ApiError, Nullable as _};
+use crate::graphql::input::LogFilter;
+use crate::graphql::loaders::ExecutionKey;
+use crate::graphql::scalars::{BigInt, DateTime, Decimal, Json};
+use crate::store::ExecutionRow;
+
+/// Where an execution is in its life. QUEUED → RUNNING → COMPLETED, FAILED or CANCELLED; a queued one may also fail or be
+/// cancelled. Nothing leaves the last three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Status")]
+pub(in crate::graphql) enum ExecutionStatus {
+    /// Waiting to be run.
+    Queued,
+    /// Running now.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended with an error.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+}
+
+/// Where an execution runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Mode")]
+pub(in crate::graphql) enum ExecutionMode {
+    /// On a machine of the platform.
+    CloudRun,
+    /// On a machine of the user.
+    LocalRun,
+}
+
+/// Tokens that language models were given and gave.
+#[derive(Debug, SimpleObject)]
+pub(in crate::graphql) struct TokenUsage {
+    /// Given to the models.
+    input: BigInt,
+    /// The part of `input` that came from a cache.
+    cached_input: BigInt,
+    /// Given by the models.
+    output: BigInt,
+    /// `input` and `output` together.
+    total: BigInt,
+}
+
+impl TokenUsage {
+    pub(super) fn new(input: i64, cached_input: i64, output: i64) -> Self {
+        Self {
+            input: BigInt(input),
+            cached_input: BigInt(cached_input),
+            output: BigInt(output),
+            total: BigInt(input.saturating_add(output)),
+        }
+    }
+}
+
+/// The visual session of an execution.
+#[derive(Debug, SimpleObject)]
+pub(in crate::graphql) struct VisualStreaming {
+    /// Whether the execution has a visual session.
+    enabled: bool,
+    /// Whether it is being streamed now.
+    streaming: bool,
+    /// As the runner names it; at most 255 characters.
+    quality: Option<String>,
+    /// As the runner names it; at most 255 characters.
+    session_id: Option<String>,
+    /// Events captured so far.
+    events_captured: BigInt,
+    /// Milliseconds streamed so far.
+    stream_duration_ms: BigInt,
+}
+
+/// A run of a program.
+#[derive(Debug, Clone)]
+pub(in crate::graphql) struct Execution(pub ExecutionRow);
+
+impl Execution {
+    fn key(&self) -> ExecutionKey {
+        (self.0.tenant_id.clone(), self.0.id)
+    }
+
+    async fn payload(
+        &self,
+        context: &Context<'_>,
+    ) -> Result<Option<entity::execution_payload::Model>, ApiError> {
+        context.payloads().load_one(self.key()).await
+    }
+}
+
+/// A run of a program.
+#[Object]
+impl Execution {
+    /// A UUID; the caller's, if one was given at the start.
+    pub(in crate::graphql) async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// Where it is in its life.
+    fn status(&self) -> ExecutionStatus {
+        self.0.status.into()
+    }
+
+    /// Where it runs.
+    fn mode(&self) -> ExecutionMode {
+        self.0.mode.into()
+    }
+
+    /// For people; at most 255 characters.
+    fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// The workflow that it belongs to, as the caller names it.
+    fn workflow_id(&self) -> Option<&str> {
+        self.0.workflow_id.as_deref()
+    }
+
+    /// The run of the workflow that it belongs to, as the caller names it.
+    fn workflow_run_id(&self) -> Option<&str> {
+        self.0.workflow_run_id.as_deref()
+    }
+
+    /// The key of its project.
+    fn project_key(&self) -> Option<&str> {
+        self.0.project_key.as_deref()
+    }
+
+    /// Its project.
+    async fn project(&self, context: &Context<'_>) -> Option<async_graphql::Result<Project>> {
+        let key = (self.0.tenant_id.clone(), self.0.project_key.clone()?);
+        context.projects().load_one(key).await.map(|row| row.map(Project)).nullable()
+    }
+
+    /// Whose it is: the `userId` of whoever started it.
+    fn owner_id(&self) -> &str {
+        &self.0.owner_id
+    }
+
+    /// What it was started with; at most 1 MiB.
+    async fn inputs(&self, context: &Context<'_>) -> Option<async_graphql::Result<Json>> {
+        let payload = self.payload(context).await;
+        payload.map(|payload| payload.and_then(|payload| payload.inputs)).nullable().map(from_text)
+    }
+
+    /// What it gave; at most 1 MiB.
+    async fn result(&self, context: &Context<'_>) -> Option<async_graphql::Result<Json>> {
+        let payload = self.payload(context).await;
+        payload.map(|payload| payload.and_then(|payload| payload.result)).nullable().map(from_text)
+    }
+
+    /// What went wrong, or why it was cancelled; at most 64 KiB.
+    async fn error(&self, context: &Context<'_>) -> Option<async_graphql::Result<String>> {
+        let payload = self.payload(context).await;
+        payload.map(|payload| payload.and_then(|payload| payload.error)).nullable()
+    }
+
+    /// The tokens it used so far.
+    fn tokens(&self) -> TokenUsage {
+        TokenUsage::new(self.0.input_tokens, self.0.cached_input_tokens, self.0.output_tokens)
+    }
+
+    /// US dollars so far, exact to a millionth.
+    fn cost_usd(&self) -> Decimal {
+        Decimal { micros: self.0.cost_microusd }
+    }
+
+    /// Milliseconds it ran, as the runner says, else from `startedAt` to `completedAt`; null until it has ended and when
+    /// it never started.
+    fn duration_ms(&self) -> Option<BigInt> {
+        self.0.duration_ms.map(BigInt)
+    }
+
+    /// When Runledger was told of it; for a recorded one, when it started. What lists are sorted by.
+    fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it started; null while it is queued.
+    fn started_at(&self) -> Option<DateTime> {
+        self.0.started_at.map(DateTime)
+    }
+
+    /// When it ended.
+    fn completed_at(&self) -> Option<DateTime> {
+        self.0.completed_at.map(DateTime)
+    }
+
+    /// When it changed last; log lines are no change.
+    fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+
+    /// The last sign of life: its last change or its last log line, whichever came later; null while it is queued.
+    async fn heartbeat_at(&self, context: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
+        self.0.started_at?;
+        let last_append = context.last_appends().load_one(self.key()).await;
+        let latest =
+            last_append.map(|last| last.map_or(self.0.updated_at, |last| last.max(self.0.updated_at)));
+        latest.map(|time| Some(DateTime(time))).nullable()
+    }
+
+    /// Grows by one with every change. Give it as `expectedRevision` to change only what you have seen.
+    fn revision(&self) -> i32 {
+        self.0.revision
+    }
+
+    /// Its visual session.
+    fn visual(&self) -> VisualStreaming {
+        VisualStreaming {
+            enabled: self.0.visual_enabled,
+            streaming: self.0.visual_streaming,
+            quality: self.0.visual_quality.clone(),
+            session_id: self.0.visual_session_id.clone(),
+            events_captured: BigInt(self.0.visual_events_captured),
+            stream_duration_ms: BigInt(self.0.visual_stream_duration_ms),
+        }
+    }
+
+    /// Its log lines, by number. A cursor is good for any line: those of a filtered page say where it stopped looking.
+    /// A filtered page looks through at most 8 MiB of log; it may then be short, even empty, and still have a next one.
+    async fn logs(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Lines from the start; 50 by default, 200 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only lines after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Lines from the end, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only lines before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only lines that pass.")] filter: Option<LogFilter>,
+    ) -> Result<LogConnection, ApiError> {
+        let args = PageArgs { first, after, last, before };
+        LogConnection::load(context, &self.0, filter.unwrap_or_default(), args).await
+    }
+}
+
+/// A page of executions.
+pub(in crate::graphql) struct ExecutionConnection {
+    rows: Rows<ExecutionRow>,
+    order: Order,
+    counted: Counted,
+}
+
+enum Counted {
+    Filter(Filter),
+    Active,
+}
+
+impl ExecutionConnection {
+    /// Loads a page of the history.
+    pub(in crate::graphql) async fn load(
+        context: &Context<'_>,
+        filter: Filter,
+        order: Order,
+        args: PageArgs,
+    ) -> Result<Self, ApiError> {
+        let page = page(order, args)?;
+        let rows = context.service().list_executions(context.viewer()?, &filter, order, &page).await?;
+        Ok(Self { rows, order, counted: Counted::Filter(filter) })
+    }
+
+    /// Loads a page of those that wait or run.
+    pub(in crate::graphql) async fn load_active(
+        context: &Context<'_>,
+        args: PageArgs,
+    ) -> Result<Self, ApiError> {
+        let order = Order::Newest;
+        let page = page(order, args)?;
+        let rows = context.service().list_active_executions(context.viewer()?, &page).await?;
+        Ok(Self { rows, order, counted: Counted::Active })
+    }
+}
+
+/// A page of executions.
+#[Object]
+impl ExecutionConnection {
+    /// The rows with their cursors.
+    fn edges(&self) -> Vec<ExecutionEdge> {
+        let edge = |row: &ExecutionRow| ExecutionEdge {
+            cursor: cursor(self.order, row),
+            node: Execution(row.clone()),
+        };
+        self.rows.rows.iter().map(edge).collect()
+    }
+
+    /// The rows without their cursors.
+    fn nodes(&self) -> Vec<Execution> {
+        self.rows.rows.iter().cloned().map(Execution).collect()
+    }
+
+    /// Where the page stands.
+    fn page_info(&self) -> PageInfo {
+        PageInfo::of(&self.rows, |row| cursor(self.order, row))
+    }
+
+    /// How many rows match, whatever the page. Costs nothing unless selected.
+    async fn total_count(&self, context: &Context<'_>) -> Result<BigInt, ApiError> {
+        let (service, viewer) = (context.service(), context.viewer()?);
+        let count = match &self.counted {
+            Counted::Filter(filter) => service.count_executions(viewer, filter).await?,
+            Counted::Active => service.count_active_executions(viewer).await?,
+        };
+        Ok(BigInt(count.cast_signed()))
+    }
+}
+
+/// An execution in a page.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct ExecutionEdge {
+    /// To be given as `after` or `before`.
+    cursor: String,
+    /// The execution.
+    node: Execution,
+}
+
+fn page(order: Order, args: PageArgs) -> Result<Page<Cursor>, ApiError> {
+    let ours = |text: &str| Cursor::decode(text).filter(|cursor| cursor.order == letter(order));
+    Ok(args.check(ours)?)
+}
+
+fn cursor(order: Order, row: &ExecutionRow) -> String {
+    let key = match order {
+        Order::Newest | Order::Oldest => row.created_at.timestamp_micros(),
+        Order::Longest => row.duration_ms.unwrap_or(-1),
+        Order::Costliest => row.cost_microusd,
+    };
+    Cursor { order: letter(order), key, id: row.id }.encode()
+}
+
+fn letter(order: Order) -> char {
+    match order {
+        Order::Newest => 'N',
+        Order::Oldest => 'O',
+        Order::Longest => 'L',
+        Order::Costliest => 'C',
+    }
+}
+
+fn from_text(text: async_graphql::Result<String>) -> async_graphql::Result<Json> {
+    Json::from_text(&text?).map_err(|error| ApiError::from(error).into())
+}

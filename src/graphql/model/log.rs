@@ -1,0 +1,185 @@
+//! Log lines.
+
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::PageInfo;
+use crate::domain::log::{Filter, Level, Line};
+use crate::domain::page::PageArgs;
+use crate::graphql::context::ContextExt as _;
+use crate::graphql::error::{ApiError, Nullable as _};
+use crate::graphql::input::LogFilter;
+use crate::graphql::scalars::{BigInt, DateTime, Json};
+use crate::logs::{LogPage, TailBatch};
+use crate::store::ExecutionRow;
+
+/// How serious a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Level")]
+pub(in crate::graphql) enum LogLevel {
+    /// Steps of a program, one by one.
+    Trace,
+    /// For whoever looks for a mistake.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may be a problem.
+    Warn,
+    /// What is one.
+    Error,
+}
+
+/// A line of an execution's log.
+#[derive(Debug, Clone)]
+pub(in crate::graphql) struct LogLine {
+    execution_id: Uuid,
+    line: Line,
+}
+
+impl LogLine {
+    pub(in crate::graphql) fn new(execution_id: Uuid, line: Line) -> Self {
+        Self { execution_id, line }
+    }
+}
+
+/// A line of an execution's log.
+#[Object]
+impl LogLine {
+    /// Whose line it is.
+    fn execution_id(&self) -> ID {
+        self.execution_id.into()
+    }
+
+    /// Its number in the execution's log: from 0, without holes, final.
+    fn seq(&self) -> BigInt {
+        BigInt(self.line.seq)
+    }
+
+    /// When it was written, as the runner says, else when it was received.
+    fn timestamp(&self) -> DateTime {
+        DateTime(self.line.timestamp)
+    }
+
+    /// How serious it is.
+    fn level(&self) -> LogLevel {
+        self.line.level.into()
+    }
+
+    /// Where it came from, such as `stdout`; at most 255 characters.
+    fn stream(&self) -> Option<&str> {
+        self.line.stream.as_deref()
+    }
+
+    /// Its text, at most 64 KiB.
+    fn message(&self) -> &str {
+        &self.line.message
+    }
+
+    /// What a structured logger added, at most 64 KiB as JSON.
+    fn fields(&self) -> Option<async_graphql::Result<Json>> {
+        let fields = self.line.fields.as_ref()?;
+        Json::from_text(fields.get()).map(Some).nullable()
+    }
+}
+
+/// Lines of a tail, and where the tail is.
+pub(in crate::graphql) struct LogBatch {
+    pub execution_id: Uuid,
+    pub batch: TailBatch,
+}
+
+/// Lines of a tail, and where the tail is.
+#[Object]
+impl LogBatch {
+    /// At most 500 lines, in order; none when only the flags have something to say.
+    fn lines(&self) -> Vec<LogLine> {
+        self.batch.lines.iter().map(|line| LogLine::new(self.execution_id, line.clone())).collect()
+    }
+
+    /// The number to resume from: give it as `fromSeq` after a cut.
+    fn next_seq(&self) -> BigInt {
+        BigInt(self.batch.next_seq)
+    }
+
+    /// Whether everything that was stored before the subscription has been sent.
+    fn caught_up(&self) -> bool {
+        self.batch.caught_up
+    }
+
+    /// Whether the execution has ended and this was its last line; nothing follows.
+    fn ended(&self) -> bool {
+        self.batch.ended
+    }
+}
+
+/// A page of lines, by number.
+pub(in crate::graphql) struct LogConnection {
+    execution: ExecutionRow,
+    filter: Filter,
+    page: LogPage,
+}
+
+impl LogConnection {
+    pub(super) async fn load(
+        context: &Context<'_>,
+        execution: &ExecutionRow,
+        filter: LogFilter,
+        args: PageArgs,
+    ) -> Result<Self, ApiError> {
+        let filter = filter.check("filter")?;
+        let page = args.check(decode)?;
+        let page = context.service().log_page(context.viewer()?, execution, &filter, &page).await?;
+        Ok(Self { execution: execution.clone(), filter, page })
+    }
+}
+
+/// A page of lines, by number.
+#[Object]
+impl LogConnection {
+    /// The lines with their cursors.
+    fn edges(&self) -> Vec<LogEdge> {
+        let node = |line: &Line| LogLine::new(self.execution.id, line.clone());
+        self.page.lines.iter().map(|line| LogEdge { cursor: encode(line.seq), node: node(line) }).collect()
+    }
+
+    /// The lines without their cursors.
+    fn nodes(&self) -> Vec<LogLine> {
+        self.page.lines.iter().map(|line| LogLine::new(self.execution.id, line.clone())).collect()
+    }
+
+    /// Where the page stands. With a filter, its cursors are of the first and last line that were looked at.
+    fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_next_page: self.page.has_next_page,
+            has_previous_page: self.page.has_previous_page,
+            start_cursor: self.page.start.map(encode),
+            end_cursor: self.page.end.map(encode),
+        }
+    }
+
+    /// How many lines pass the filter, whatever the page. Costs nothing unless selected; with a filter it looks through
+    /// the log, up to 64 MiB of it, and is TOO_LARGE beyond.
+    async fn total_count(&self, context: &Context<'_>) -> Result<BigInt, ApiError> {
+        Ok(BigInt(context.service().log_count(context.viewer()?, &self.execution, &self.filter).await?))
+    }
+}
+
+/// A line in a page.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct LogEdge {
+    /// To be given as `after` or `before`.
+    cursor: String,
+    /// The line.
+    node: LogLine,
+}
+
+fn encode(seq: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("S{seq}"))
+}
+
+fn decode(cursor: &str) -> Option<i64> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix('S')?.parse().ok().filter(|seq| *seq >= 0)
+}

@@ -1,0 +1,19 @@
+//! The objects of the schema: thin views of rows.
+
+mod change;
+mod execution;
+mod log;
+mod node;
+mod page;
+mod project;
+mod viewer;
+mod workflow_run;
+
+pub(super) use change::ExecutionChange;
+pub(super) use execution::{Execution, ExecutionConnection, ExecutionMode, ExecutionStatus, TokenUsage};
+pub(super) use log::{LogBatch, LogConnection, LogLevel, LogLine};
+pub(super) use node::Node;
+pub(super) use page::PageInfo;
+pub(super) use project::{Project, ProjectConnection};
+pub(super) use viewer::Viewer;
+pub(super) use workflow_run::WorkflowRun;

@@ -1,0 +1,13 @@
+//! Anything with an id.
+
+use async_graphql::{ID, Interface};
+
+use super::{Execution, Project};
+
+/// Anything with an id. Every id is a UUID, unique across types.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "A UUID, unique across types."))]
+pub(in crate::graphql) enum Node {
+    Execution(Execution),
+    Project(Project),
+}

@@ -1,0 +1,215 @@
+//! What can be done. Each call is one transaction: when it answers, it is durable; when it fails, nothing has changed.
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+
+use super::context::{ContextExt as _, uuid};
+use super::error::ApiError;
+use super::input::{
+    AppendLogsInput, CreateProjectInput, ExecutionFilter, FinishExecutionInput, RecordExecutionInput,
+    StartExecutionInput, UpdateExecutionInput,
+};
+use super::model::{Execution, Project};
+use super::scalars::BigInt;
+use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
+use crate::error::{Error, Result};
+
+/// What can be done. Each field is one transaction: when it answers it is durable, when it fails nothing has changed.
+pub struct Mutation;
+
+/// What can be done. Each field is one transaction: when it answers it is durable, when it fails nothing has changed.
+#[Object]
+impl Mutation {
+    /// Makes a project, or gives the one that has this key already.
+    async fn create_project(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The project.")] input: CreateProjectInput,
+    ) -> Result<ProjectPayload, ApiError> {
+        let project = context.service().create_project(context.viewer()?, input.key, input.name).await?;
+        Ok(ProjectPayload { project: Project(project) })
+    }
+
+    /// Starts an execution.
+    async fn start_execution(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The execution.")] input: StartExecutionInput,
+    ) -> Result<StartExecutionPayload, ApiError> {
+        let started = context.service().start_execution(context.viewer()?, input.check()?).await?;
+        Ok(StartExecutionPayload { execution: Execution(started.execution), created: started.created })
+    }
+
+    /// Changes an execution.
+    async fn update_execution(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The change.")] input: UpdateExecutionInput,
+    ) -> Result<ExecutionPayload, ApiError> {
+        let execution = context.service().update_execution(context.viewer()?, input.check("input")?).await?;
+        Ok(execution.into())
+    }
+
+    /// Changes many executions: all or none.
+    async fn update_executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At most 1,000 changes, each of another execution.")] inputs: Vec<
+            UpdateExecutionInput,
+        >,
+    ) -> Result<UpdateExecutionsPayload, ApiError> {
+        at_most("inputs", inputs.len(), BATCH_EXECUTIONS_MAX)?;
+        let inputs = inputs.into_iter().enumerate();
+        let updates = inputs.map(|(index, input)| input.check(&format!("inputs.{index}")));
+        let rows =
+            context.service().update_executions(context.viewer()?, updates.collect::<Result<_>>()?).await?;
+        Ok(UpdateExecutionsPayload { executions: rows.into_iter().map(Execution).collect() })
+    }
+
+    /// Ends an execution. Its log takes no more lines afterwards.
+    async fn finish_execution(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The end.")] input: FinishExecutionInput,
+    ) -> Result<ExecutionPayload, ApiError> {
+        Ok(context.service().finish_execution(context.viewer()?, input.check()?).await?.into())
+    }
+
+    /// Cancels an execution. Cancelling it again is not an error; cancelling one that has completed or failed is CONFLICT.
+    async fn cancel_execution(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which execution.")] id: ID,
+        #[graphql(desc = "Why; becomes its `error`. At most 64 KiB.")] reason: Option<String>,
+        #[graphql(desc = "Refuse with CONFLICT when it has another `revision` by now.")]
+        expected_revision: Option<i32>,
+    ) -> Result<ExecutionPayload, ApiError> {
+        let viewer = context.viewer()?;
+        let row =
+            context.service().cancel_execution(viewer, uuid("id", &id)?, reason, expected_revision).await?;
+        Ok(row.into())
+    }
+
+    /// Records executions that have ended: all or none. Those whose id is there already are left as they are.
+    async fn record_executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At most 1,000, each with another id.")] inputs: Vec<RecordExecutionInput>,
+    ) -> Result<RecordExecutionsPayload, ApiError> {
+        at_most("inputs", inputs.len(), BATCH_EXECUTIONS_MAX)?;
+        let inputs = inputs.into_iter().enumerate();
+        let records = inputs.map(|(index, input)| input.check(&format!("inputs.{index}")));
+        let recorded =
+            context.service().record_executions(context.viewer()?, records.collect::<Result<_>>()?).await?;
+        Ok(RecordExecutionsPayload {
+            executions: recorded.executions.into_iter().map(Execution).collect(),
+            created_count: i32::try_from(recorded.created_count).map_err(Error::internal)?,
+        })
+    }
+
+    /// Deletes an execution with its log. Deleting what is not there (any more) deletes none, and is not an error.
+    async fn delete_execution(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which execution.")] id: ID,
+    ) -> Result<DeletePayload, ApiError> {
+        let deleted = context.service().delete_execution(context.viewer()?, uuid("id", &id)?).await?;
+        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run: false })
+    }
+
+    /// Deletes, of the executions that match, those that the caller may write, with their logs: all of them in one call,
+    /// at most 10,000; TOO_LARGE, and none deleted, beyond.
+    async fn delete_executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which executions; at least one condition, unless it is a dry run.")]
+        filter: ExecutionFilter,
+        #[graphql(desc = "Only count them.", default = false)] dry_run: bool,
+    ) -> Result<DeletePayload, ApiError> {
+        let (service, viewer) = (context.service(), context.viewer()?);
+        let filter = filter.check("filter")?;
+        let deleted = match dry_run {
+            true => service.count_deletable(viewer, &filter).await?,
+            false => service.delete_executions(viewer, &filter).await?,
+        };
+        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run })
+    }
+
+    /// Appends lines to an execution's log. When it answers they are durable, and their numbers are final.
+    async fn append_logs(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The lines.")] input: AppendLogsInput,
+    ) -> Result<AppendLogsPayload, ApiError> {
+        let viewer = context.viewer()?;
+        let input = input.check()?;
+        let appended =
+            context.service().append_logs(viewer, input.execution_id, input.first_seq, input.lines).await?;
+        Ok(AppendLogsPayload {
+            next_seq: BigInt(appended.next_seq),
+            appended: i32::try_from(appended.lines).map_err(Error::internal)?,
+        })
+    }
+}
+
+/// The project.
+#[derive(SimpleObject)]
+struct ProjectPayload {
+    /// The project.
+    project: Project,
+}
+
+/// The execution that was started.
+#[derive(SimpleObject)]
+struct StartExecutionPayload {
+    /// The execution.
+    execution: Execution,
+    /// False when an earlier call had started it.
+    created: bool,
+}
+
+/// The execution.
+#[derive(SimpleObject)]
+struct ExecutionPayload {
+    /// The execution, as it is now.
+    execution: Execution,
+}
+
+impl From<crate::store::ExecutionRow> for ExecutionPayload {
+    fn from(row: crate::store::ExecutionRow) -> Self {
+        Self { execution: Execution(row) }
+    }
+}
+
+/// The executions that were changed.
+#[derive(SimpleObject)]
+struct UpdateExecutionsPayload {
+    /// In the order of the inputs.
+    executions: Vec<Execution>,
+}
+
+/// The executions that were recorded.
+#[derive(SimpleObject)]
+struct RecordExecutionsPayload {
+    /// In the order of the inputs, those that were there already as they are.
+    executions: Vec<Execution>,
+    /// How many were new.
+    created_count: i32,
+}
+
+/// What was deleted.
+#[derive(SimpleObject)]
+struct DeletePayload {
+    /// How many rows; in a dry run, how many it would be.
+    deleted_count: BigInt,
+    /// Whether nothing was deleted because this only counted.
+    dry_run: bool,
+}
+
+/// What became of the lines.
+#[derive(SimpleObject)]
+struct AppendLogsPayload {
+    /// The number that the next line gets.
+    next_seq: BigInt,
+    /// How many lines were new.
+    appended: i32,
+}

@@ -1,0 +1,153 @@
+//! What can be asked.
+
+use std::collections::HashMap;
+
+use async_graphql::{Context, ID, Object};
+use uuid::Uuid;
+
+use super::context::{ContextExt as _, uuid};
+use super::error::{ApiError, Nullable as _};
+use super::input::{ExecutionFilter, ExecutionOrder};
+use super::model::{Execution, ExecutionConnection, Node, Project, ProjectConnection, Viewer, WorkflowRun};
+use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
+use crate::domain::page::{Cursor, PageArgs};
+use crate::domain::text;
+use crate::error::{Error, Result};
+
+/// What can be asked. Everybody sees what their token lets them see; other people's rows and missing rows answer the same.
+pub struct Query;
+
+/// What can be asked. Everybody sees what their token lets them see; other people's rows and missing rows answer the same.
+#[Object]
+impl Query {
+    /// Who is asking.
+    async fn viewer(&self, context: &Context<'_>) -> Result<Viewer, ApiError> {
+        Ok(context.viewer()?.into())
+    }
+
+    /// Anything by its id.
+    async fn node(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A UUID.")] id: ID,
+    ) -> Option<async_graphql::Result<Node>> {
+        let found = async {
+            let mut found = nodes(context, &[uuid("id", &id)?]).await?;
+            Ok::<_, Error>(found.pop().flatten())
+        };
+        found.await.nullable()
+    }
+
+    /// Anything by its id, in the order of the ids; null for those that are not there.
+    async fn nodes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "UUIDs, at most 200.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, ApiError> {
+        at_most("ids", ids.len(), FILTER_MEMBERS_MAX)?;
+        let ids = ids.iter().enumerate();
+        let ids: Vec<_> = ids.map(|(index, id)| uuid(&format!("ids.{index}"), id)).collect::<Result<_>>()?;
+        Ok(nodes(context, &ids).await?)
+    }
+
+    /// One project.
+    async fn project(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A UUID.")] id: ID,
+    ) -> Option<async_graphql::Result<Project>> {
+        let found = async {
+            let project = context.service().find_project(context.viewer()?, uuid("id", &id)?).await?;
+            Ok::<_, Error>(project.map(Project))
+        };
+        found.await.nullable()
+    }
+
+    /// The projects, newest first.
+    async fn projects(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows from the start; 50 by default, 200 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Rows from the end, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> Result<ProjectConnection, ApiError> {
+        let ours = |text: &str| Cursor::decode(text).filter(|cursor| cursor.order == 'P');
+        let page = PageArgs { first, after, last, before }.check(ours)?;
+        Ok(ProjectConnection(context.service().list_projects(context.viewer()?, &page).await?))
+    }
+
+    /// One execution.
+    async fn execution(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A UUID.")] id: ID,
+    ) -> Option<async_graphql::Result<Execution>> {
+        let found = async {
+            let execution = context.service().find_execution(context.viewer()?, uuid("id", &id)?).await?;
+            Ok::<_, Error>(execution.map(Execution))
+        };
+        found.await.nullable()
+    }
+
+    /// The history of executions.
+    async fn executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only those that match.")] filter: Option<ExecutionFilter>,
+        #[graphql(desc = "NEWEST by default.")] order_by: Option<ExecutionOrder>,
+        #[graphql(desc = "Rows from the start; 50 by default, 200 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor, which is of the same order.")] after: Option<String>,
+        #[graphql(desc = "Rows from the end, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor, which is of the same order.")] before: Option<String>,
+    ) -> Result<ExecutionConnection, ApiError> {
+        let filter = filter.unwrap_or_default().check("filter")?;
+        let order = order_by.map(Into::into).unwrap_or_default();
+        ExecutionConnection::load(context, filter, order, PageArgs { first, after, last, before }).await
+    }
+
+    /// The executions that wait or run, newest first.
+    async fn active_executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows from the start; 50 by default, 200 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+    ) -> Result<ExecutionConnection, ApiError> {
+        ExecutionConnection::load_active(context, PageArgs { first, after, last: None, before: None }).await
+    }
+
+    /// Where the feed of changes stands now. Give it as `after` to `executionsChanged`, to miss nothing between a list
+    /// and the subscription.
+    async fn changes_cursor(&self, context: &Context<'_>) -> Result<String, ApiError> {
+        Ok(context.service().changes_cursor(context.viewer()?).await?)
+    }
+
+    /// What the executions that name this workflow run add up to; null when none does.
+    async fn workflow_run(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "As the executions name it.")] id: String,
+    ) -> Option<async_graphql::Result<WorkflowRun>> {
+        let found = async {
+            let id = text::short("id", id)?;
+            let run = context.service().find_workflow_run(context.viewer()?, id).await?;
+            Ok::<_, Error>(run.map(WorkflowRun))
+        };
+        found.await.nullable()
+    }
+}
+
+/// Two statements, however many ids there are.
+async fn nodes(context: &Context<'_>, ids: &[Uuid]) -> Result<Vec<Option<Node>>> {
+    let (service, viewer) = (context.service(), context.viewer()?);
+    let executions = service.executions_by_ids(viewer, ids).await?;
+    let others: Vec<_> = ids.iter().copied().filter(|id| !executions.contains_key(id)).collect();
+    let projects =
+        if others.is_empty() { HashMap::new() } else { service.projects_by_ids(viewer, &others).await? };
+    // An id may occur twice, so rows are cloned.
+    let node = |id: &Uuid| {
+        let execution = executions.get(id).cloned().map(|row| Node::Execution(Execution(row)));
+        execution.or_else(|| projects.get(id).cloned().map(|row| Node::Project(Project(row))))
+    };
+    Ok(ids.iter().map(node).collect())
+}

@@ -1,0 +1,287 @@
+//! Updating, finishing and cancelling executions.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use entity::change_event::Kind;
+use uuid::Uuid;
+
+use super::super::Service;
+use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
+use super::topics;
+use crate::auth::Viewer;
+use crate::clock::{Timestamp, now};
+use crate::domain::execution::{Status, duration_ms, is_final, status_word, step};
+use crate::domain::limits::{BATCH_EXECUTIONS_MAX, DISCARD_GRACE_SECONDS, at_most};
+use crate::error::{Error, Result};
+use crate::store::{ExecutionRow, PayloadChange};
+
+/// A change; `None` stays as it is.
+#[derive(Debug, Clone)]
+pub struct Update {
+    pub id: Uuid,
+    /// Refuse when the execution has another revision by now.
+    pub expected_revision: Option<i32>,
+    pub status: Option<Status>,
+    pub tokens: Option<Tokens>,
+    pub cost_microusd: Option<i64>,
+    pub visual: VisualChange,
+    /// JSON text.
+    pub result: Option<String>,
+}
+
+/// The end of an execution.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    pub id: Uuid,
+    /// Refuse when the execution has another revision by now.
+    pub expected_revision: Option<i32>,
+    /// COMPLETED, FAILED or CANCELLED.
+    pub status: Status,
+    /// JSON text.
+    pub result: Option<String>,
+    pub error: Option<String>,
+    pub tokens: Option<Tokens>,
+    pub cost_microusd: Option<i64>,
+    /// Otherwise the time from start to completion.
+    pub duration_ms: Option<i64>,
+    pub visual: VisualChange,
+    /// Otherwise now.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// One change of any kind.
+#[derive(Debug)]
+struct Change {
+    id: Uuid,
+    /// The path of the input, for errors.
+    at: String,
+    expected_revision: Option<i32>,
+    /// Being in this status already means that the change took effect before.
+    is_done_in: Option<Status>,
+    status: Option<Status>,
+    tokens: Option<Tokens>,
+    cost_microusd: Option<i64>,
+    visual: VisualChange,
+    duration_ms: Option<i64>,
+    completed_at: Option<Timestamp>,
+    payload: PayloadChange,
+}
+
+impl Service {
+    /// Changes an execution.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`; `CONFLICT` for an illegal status, an execution that has ended, or another revision
+    /// than expected; `BAD_INPUT`, `TOO_LARGE`.
+    pub async fn update_execution(&self, viewer: &Viewer, update: Update) -> Result<ExecutionRow> {
+        one(self.change(viewer, vec![from_update("input".into(), update)?]).await?)
+    }
+
+    /// Changes up to [`BATCH_EXECUTIONS_MAX`] executions, all or none; gives them in the order of the changes.
+    ///
+    /// # Errors
+    /// As [`Service::update_execution`]; the field says which.
+    pub async fn update_executions(
+        &self,
+        viewer: &Viewer,
+        updates: Vec<Update>,
+    ) -> Result<Vec<ExecutionRow>> {
+        at_most("inputs", updates.len(), BATCH_EXECUTIONS_MAX)?;
+        let mut seen = HashSet::new();
+        if let Some(index) = updates.iter().position(|update| !seen.insert(update.id)) {
+            return Err(Error::bad_input(
+                format!("inputs.{index}.id"),
+                "an execution may occur once in a batch",
+            ));
+        }
+        let changes = updates.into_iter().enumerate();
+        let changes = changes.map(|(index, update)| from_update(format!("inputs.{index}"), update));
+        self.change(viewer, changes.collect::<Result<_>>()?).await
+    }
+
+    /// Ends an execution. Ending it again with the same status gives it as it is.
+    ///
+    /// # Errors
+    /// As [`Service::update_execution`].
+    pub async fn finish_execution(&self, viewer: &Viewer, finish: Finish) -> Result<ExecutionRow> {
+        if !is_final(finish.status) {
+            return Err(Error::bad_input("input.status", "status must be COMPLETED, FAILED or CANCELLED"));
+        }
+        let change = Change {
+            id: finish.id,
+            at: "input".into(),
+            expected_revision: finish.expected_revision,
+            is_done_in: Some(finish.status),
+            status: Some(finish.status),
+            tokens: finish.tokens,
+            cost_microusd: finish.cost_microusd,
+            visual: finish.visual,
+            duration_ms: finish.duration_ms,
+            completed_at: finish.completed_at,
+            payload: PayloadChange {
+                inputs: None,
+                result: input::json("input.result", finish.result)?,
+                error: input::error_text("input.error", finish.error)?,
+            },
+        };
+        one(self.change(viewer, vec![change]).await?)
+    }
+
+    /// Cancels an execution; `reason` becomes its error. Cancelling it again gives it as it is.
+    ///
+    /// # Errors
+    /// As [`Service::update_execution`].
+    pub async fn cancel_execution(
+        &self,
+        viewer: &Viewer,
+        id: Uuid,
+        reason: Option<String>,
+        expected_revision: Option<i32>,
+    ) -> Result<ExecutionRow> {
+        let change = Change {
+            id,
+            at: "input".into(),
+            expected_revision,
+            is_done_in: Some(Status::Cancelled),
+            status: Some(Status::Cancelled),
+            tokens: None,
+            cost_microusd: None,
+            visual: VisualChange::default(),
+            duration_ms: None,
+            completed_at: None,
+            payload: PayloadChange {
+                error: input::error_text("reason", reason)?,
+                ..PayloadChange::default()
+            },
+        };
+        one(self.change(viewer, vec![change]).await?)
+    }
+
+    async fn change(&self, viewer: &Viewer, changes: Vec<Change>) -> Result<Vec<ExecutionRow>> {
+        let now = now();
+        let tx = self.store.begin().await?;
+        let ids = changes.iter().map(|change| change.id).collect();
+        let mut executions = tx.reader(viewer).writable_executions(viewer, ids).await?;
+        let mut answers = Vec::with_capacity(changes.len());
+        let mut changed = Vec::new();
+        let mut payloads = Vec::new();
+        for change in changes {
+            let mut execution = executions.remove(&change.id).ok_or(Error::NotFound { what: "execution" })?;
+            if let Some(payload) = apply(change, execution.row_mut(), now)? {
+                payloads.push((execution.row().clone(), payload));
+                changed.push(execution.clone());
+            }
+            answers.push(execution.into_row());
+        }
+        if changed.is_empty() {
+            return Ok(answers);
+        }
+        let (finished, updated): (Vec<_>, Vec<_>) =
+            payloads.iter().map(|(row, _)| row).partition(|row| is_final(row.status));
+        tx.record_changes(Kind::Finished, &finished, now).await?;
+        tx.record_changes(Kind::Updated, &updated, now).await?;
+        let ended: Vec<_> = finished.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
+        if !ended.is_empty() {
+            tx.end_logs(&ended).await?;
+        }
+        let woken: Vec<_> = changed.iter().flat_map(|execution| topics(execution.row())).collect();
+        tx.save_payloads(payloads.iter().map(|(row, payload)| (row, payload.clone())).collect()).await?;
+        tx.save_executions(changed).await?;
+        tx.commit().await?;
+        self.wakeups.announce(woken);
+        Ok(answers)
+    }
+}
+
+fn from_update(at: String, update: Update) -> Result<Change> {
+    let result = input::json(&format!("{at}.result"), update.result)?;
+    Ok(Change {
+        id: update.id,
+        at,
+        expected_revision: update.expected_revision,
+        is_done_in: None,
+        status: update.status,
+        tokens: update.tokens,
+        cost_microusd: update.cost_microusd,
+        visual: update.visual,
+        duration_ms: None,
+        completed_at: None,
+        payload: PayloadChange { result, ..PayloadChange::default() },
+    })
+}
+
+/// Applies a change to a row; `None` when there is nothing to change.
+fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Option<PayloadChange>> {
+    let Change { at, payload, .. } = change;
+    if change.is_done_in == Some(row.status) {
+        return Ok(None);
+    }
+    if change.expected_revision.is_some_and(|expected| expected != row.revision) {
+        return Err(Error::Conflict {
+            field: Some(format!("{at}.expectedRevision").into()),
+            message: format!("the execution has revision {} by now", row.revision).into(),
+        });
+    }
+    let before = row.clone();
+    if let Some(status) = change.status {
+        if step(&format!("{at}.status"), row.status, status)? {
+            row.status = status;
+            enter(row, status, change.completed_at, change.duration_ms, &at, now)?;
+        }
+    }
+    if let Some(tokens) = change.tokens {
+        tokens.apply(&at, row)?;
+    }
+    if let Some(microusd) = change.cost_microusd {
+        row.cost_microusd = input::cost(&at, microusd)?;
+    }
+    change.visual.apply(&at, row)?;
+    if *row == before && payload.is_empty() {
+        return Ok(None);
+    }
+    if is_final(before.status) {
+        let word = status_word(before.status);
+        return Err(Error::conflict(format!("the execution is {word}; it does not change any more")));
+    }
+    row.revision += 1;
+    row.updated_at = now;
+    Ok(Some(payload))
+}
+
+/// What goes with a status.
+fn enter(
+    row: &mut ExecutionRow,
+    status: Status,
+    completed_at: Option<Timestamp>,
+    duration: Option<i64>,
+    at: &str,
+    now: Timestamp,
+) -> Result<()> {
+    if status == Status::Running {
+        row.started_at = Some(now);
+    }
+    if is_final(status) {
+        let completed_at = completed_at.unwrap_or(now);
+        if row.started_at.is_some_and(|started_at| completed_at < started_at) {
+            return Err(Error::bad_input(
+                format!("{at}.completedAt"),
+                "completedAt must not be before startedAt",
+            ));
+        }
+        row.completed_at = Some(completed_at);
+        row.duration_ms = match duration {
+            Some(duration) => Some(input::in_range(&format!("{at}.durationMs"), duration, DURATION_MS_MAX)?),
+            None => row.started_at.map(|started_at| duration_ms(started_at, completed_at)),
+        };
+        row.visual_streaming = false;
+        if !row.keep_history {
+            row.discard_at = Some(now + TimeDelta::seconds(DISCARD_GRACE_SECONDS));
+        }
+    }
+    Ok(())
+}
+
+fn one(rows: Vec<ExecutionRow>) -> Result<ExecutionRow> {
+    rows.into_iter().next().ok_or_else(|| Error::internal("a change gave no execution"))
+}

@@ -1,0 +1,22 @@
+//! Executions: start, change, finish, record, read, follow, delete.
+
+mod change;
+mod delete;
+mod follow;
+mod input;
+mod read;
+mod record;
+mod start;
+
+pub use change::{Finish, Update};
+pub use input::{Tokens, VisualChange};
+pub use record::{RecordExecution, Recorded};
+pub use start::{StartExecution, Started};
+
+use crate::event::Topic;
+use crate::store::ExecutionRow;
+
+/// Who is to be told of a change.
+fn topics(row: &ExecutionRow) -> [Topic; 3] {
+    [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
+}

@@ -1,0 +1,101 @@
+//! Reading executions.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::super::Service;
+use crate::auth::Viewer;
+use crate::clock::Timestamp;
+use crate::domain::execution::{Filter, Order};
+use crate::domain::page::{Cursor, Page, Rows};
+use crate::error::Result;
+use crate::store::{ExecutionRow, LogStream};
+
+use entity::execution_payload::Model as Payload;
+
+impl Service {
+    /// One execution.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn find_execution(&self, viewer: &Viewer, id: Uuid) -> Result<Option<ExecutionRow>> {
+        self.store.reader(viewer).find_execution(id).await
+    }
+
+    /// Executions by id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn executions_by_ids(
+        &self,
+        viewer: &Viewer,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, ExecutionRow>> {
+        self.store.reader(viewer).executions_by_ids(ids).await
+    }
+
+    /// A page of the history.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn list_executions(
+        &self,
+        viewer: &Viewer,
+        filter: &Filter,
+        order: Order,
+        page: &Page<Cursor>,
+    ) -> Result<Rows<ExecutionRow>> {
+        self.store.reader(viewer).list_executions(filter, order, page).await
+    }
+
+    /// A page of the executions that wait or run, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn list_active_executions(
+        &self,
+        viewer: &Viewer,
+        page: &Page<Cursor>,
+    ) -> Result<Rows<ExecutionRow>> {
+        self.store.reader(viewer).list_active_executions(page).await
+    }
+
+    /// How many executions match.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn count_executions(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
+        self.store.reader(viewer).count_executions(filter).await
+    }
+
+    /// How many executions wait or run.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn count_active_executions(&self, viewer: &Viewer) -> Result<u64> {
+        self.store.reader(viewer).count_active_executions().await
+    }
+
+    /// The large values of executions, by tenant and id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn payloads(&self, viewer: &Viewer, keys: &[(String, Uuid)]) -> Result<HashMap<Uuid, Payload>> {
+        self.store.reader(viewer).payloads(keys).await
+    }
+
+    /// When each of these executions appended a line last, by tenant and id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn last_appends(
+        &self,
+        viewer: &Viewer,
+        keys: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, Option<Timestamp>>> {
+        let streams = self.store.reader(viewer).log_streams(keys).await?;
+        let last = |stream: LogStream| stream.last_append_at;
+        Ok(streams.into_iter().map(|(id, stream)| (id, last(stream))).collect())
+    }
+}

@@ -1,0 +1,151 @@
+//! Recording executions that have ended, in bulk.
+
+use std::collections::{BTreeSet, HashSet};
+
+use entity::change_event::Kind;
+use uuid::Uuid;
+
+use super::super::Service;
+use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
+use super::start::{blank, id_is_taken};
+use super::topics;
+use crate::auth::Viewer;
+use crate::clock::{Timestamp, new_id, now};
+use crate::domain::execution::{Mode, Status, duration_ms, is_final};
+use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
+use crate::domain::text;
+use crate::error::{Error, Result};
+use crate::store::{ExecutionRow, NewExecution, PayloadChange};
+
+/// An execution that has ended.
+#[derive(Debug, Clone)]
+pub struct RecordExecution {
+    /// Makes the call safe to repeat.
+    pub id: Option<Uuid>,
+    pub name: Option<String>,
+    /// COMPLETED, FAILED or CANCELLED.
+    pub status: Status,
+    pub mode: Mode,
+    pub workflow_id: Option<String>,
+    pub workflow_run_id: Option<String>,
+    pub project_key: Option<String>,
+    /// JSON text, as `result`.
+    pub inputs: Option<String>,
+    pub result: Option<String>,
+    pub error: Option<String>,
+    pub tokens: Option<Tokens>,
+    pub cost_microusd: Option<i64>,
+    /// Otherwise the time from start to completion.
+    pub duration_ms: Option<i64>,
+    pub visual: VisualChange,
+    pub started_at: Timestamp,
+    pub completed_at: Timestamp,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// In the order of the inputs, those that were there already as they are.
+    pub executions: Vec<ExecutionRow>,
+    /// How many were new.
+    pub created_count: usize,
+}
+
+impl Service {
+    /// Records up to [`BATCH_EXECUTIONS_MAX`] executions that have ended, all or none. Those whose id is there already
+    /// are left as they are.
+    ///
+    /// # Errors
+    /// `BAD_INPUT` and `TOO_LARGE`, whose field says which; `CONFLICT` when an id is taken by something that the viewer
+    /// cannot see.
+    pub async fn record_executions(
+        &self,
+        viewer: &Viewer,
+        records: Vec<RecordExecution>,
+    ) -> Result<Recorded> {
+        at_most("inputs", records.len(), BATCH_EXECUTIONS_MAX)?;
+        let now = now();
+        let records = records.into_iter().enumerate();
+        let new: Vec<_> = records
+            .map(|(index, record)| new_execution(&format!("inputs.{index}"), record, now))
+            .collect::<Result<_>>()?;
+        let mut seen = HashSet::new();
+        if let Some(index) = new.iter().position(|new| !seen.insert(new.row.id)) {
+            return Err(Error::bad_input(format!("inputs.{index}.id"), "an id may occur once in a batch"));
+        }
+        let stamp = viewer.stamp(None)?;
+        let tx = self.store.begin().await?;
+        let ids: Vec<_> = new.iter().map(|new| new.row.id).collect();
+        let there = tx.reader(viewer).executions_by_ids(&ids).await?;
+        let mut executions = Vec::with_capacity(new.len());
+        let mut created = Vec::with_capacity(new.len());
+        for mut new in new {
+            if let Some(row) = there.get(&new.row.id) {
+                executions.push(row.clone());
+                continue;
+            }
+            stamp.tenant_id().clone_into(&mut new.row.tenant_id);
+            stamp.owner_id().clone_into(&mut new.row.owner_id);
+            executions.push(new.row.clone());
+            created.push(new);
+        }
+        let created_rows: Vec<_> = created.iter().map(|new| new.row.clone()).collect();
+        let keys: BTreeSet<_> = created_rows.iter().filter_map(|row| row.project_key.clone()).collect();
+        let projects = keys.into_iter().map(|key| (new_id(), key.clone(), key)).collect();
+        tx.ensure_projects(&stamp, projects, now).await?;
+        if !tx.insert_executions(&stamp, created).await? {
+            return Err(id_is_taken("inputs"));
+        }
+        tx.record_changes(Kind::Created, &created_rows.iter().collect::<Vec<_>>(), now).await?;
+        tx.commit().await?;
+        self.wakeups.announce(created_rows.iter().flat_map(topics));
+        Ok(Recorded { executions, created_count: created_rows.len() })
+    }
+}
+
+fn new_execution(at: &str, record: RecordExecution, now: Timestamp) -> Result<NewExecution> {
+    if !is_final(record.status) {
+        return Err(Error::bad_input(
+            format!("{at}.status"),
+            "status must be COMPLETED, FAILED or CANCELLED",
+        ));
+    }
+    if record.completed_at < record.started_at {
+        return Err(Error::bad_input(
+            format!("{at}.completedAt"),
+            "completedAt must not be before startedAt",
+        ));
+    }
+    let duration = match record.duration_ms {
+        Some(duration) => input::in_range(&format!("{at}.durationMs"), duration, DURATION_MS_MAX)?,
+        None => duration_ms(record.started_at, record.completed_at),
+    };
+    let mut row = ExecutionRow {
+        id: record.id.unwrap_or_else(new_id),
+        status: record.status,
+        mode: record.mode,
+        name: text::short_optional(&format!("{at}.name"), record.name)?,
+        workflow_id: text::short_optional(&format!("{at}.workflowId"), record.workflow_id)?,
+        workflow_run_id: text::short_optional(&format!("{at}.workflowRunId"), record.workflow_run_id)?,
+        project_key: text::short_optional(&format!("{at}.projectKey"), record.project_key)?,
+        duration_ms: Some(duration),
+        // Where it would stand had it been recorded while it ran.
+        created_at: record.started_at.min(now),
+        started_at: Some(record.started_at),
+        completed_at: Some(record.completed_at),
+        ..blank(now)
+    };
+    if let Some(tokens) = record.tokens {
+        tokens.apply(at, &mut row)?;
+    }
+    if let Some(microusd) = record.cost_microusd {
+        row.cost_microusd = input::cost(at, microusd)?;
+    }
+    record.visual.apply(at, &mut row)?;
+    let payload = PayloadChange {
+        inputs: input::json(&format!("{at}.inputs"), record.inputs)?,
+        result: input::json(&format!("{at}.result"), record.result)?,
+        error: input::error_text(&format!("{at}.error"), record.error)?,
+    };
+    Ok(NewExecution { row, payload })
+}

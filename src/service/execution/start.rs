@@ -1,0 +1,149 @@
+//! Starting an execution.
+
+use entity::change_event::Kind;
+use uuid::Uuid;
+
+use super::super::Service;
+use super::input::{self, VisualChange};
+use super::topics;
+use crate::auth::{OnBehalfOf, Viewer};
+use crate::clock::{Timestamp, new_id, now};
+use crate::domain::execution::{Mode, Status};
+use crate::domain::text;
+use crate::error::{Error, Result};
+use crate::store::{ExecutionRow, NewExecution, PayloadChange};
+
+/// An execution to be started.
+#[derive(Debug, Clone)]
+pub struct StartExecution {
+    /// Makes the call safe to repeat.
+    pub id: Option<Uuid>,
+    pub name: Option<String>,
+    /// QUEUED or RUNNING.
+    pub status: Status,
+    pub mode: Mode,
+    pub workflow_id: Option<String>,
+    pub workflow_run_id: Option<String>,
+    /// The project is made when it is new.
+    pub project_key: Option<String>,
+    /// JSON text.
+    pub inputs: Option<String>,
+    pub visual: VisualChange,
+    pub started_at: Option<Timestamp>,
+    pub keep_history: bool,
+    pub on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// The execution that was started.
+#[derive(Debug)]
+pub struct Started {
+    pub execution: ExecutionRow,
+    /// False when an earlier call had started it.
+    pub created: bool,
+}
+
+impl Service {
+    /// Starts an execution. With an id, starting it again gives it as it is now.
+    ///
+    /// # Errors
+    /// `BAD_INPUT`, `TOO_LARGE`; `FORBIDDEN` for `on_behalf_of` without the service role; `CONFLICT` when the id is
+    /// taken by something that the viewer cannot see.
+    pub async fn start_execution(&self, viewer: &Viewer, start: StartExecution) -> Result<Started> {
+        let stamp = viewer.stamp(start.on_behalf_of.clone())?;
+        if let Some(id) = start.id {
+            if let Some(execution) = self.store.reader(viewer).find_execution(id).await? {
+                return Ok(Started { execution, created: false });
+            }
+        }
+        let now = now();
+        let new = new_execution(start, now)?;
+        let mut execution = new.row.clone();
+        stamp.tenant_id().clone_into(&mut execution.tenant_id);
+        stamp.owner_id().clone_into(&mut execution.owner_id);
+
+        let tx = self.store.begin().await?;
+        if let Some(key) = execution.project_key.clone() {
+            tx.ensure_projects(&stamp, vec![(new_id(), key.clone(), key)], now).await?;
+        }
+        if !tx.insert_executions(&stamp, vec![new]).await? {
+            drop(tx);
+            // Somebody was faster, or it is not the viewer's to see.
+            let Some(execution) = self.store.reader(viewer).find_execution(execution.id).await? else {
+                return Err(id_is_taken("input.id"));
+            };
+            return Ok(Started { execution, created: false });
+        }
+        tx.record_changes(Kind::Created, &[&execution], now).await?;
+        tx.commit().await?;
+        self.wakeups.announce(topics(&execution));
+        Ok(Started { execution, created: true })
+    }
+}
+
+pub(super) fn id_is_taken(field: &'static str) -> Error {
+    Error::Conflict { field: Some(field.into()), message: "this id cannot be used; choose another".into() }
+}
+
+fn new_execution(start: StartExecution, now: Timestamp) -> Result<NewExecution> {
+    let started_at = match (start.status, start.started_at) {
+        (Status::Running, started_at) => Some(started_at.unwrap_or(now)),
+        (Status::Queued, None) => None,
+        (Status::Queued, Some(_)) => {
+            return Err(Error::bad_input("input.startedAt", "a queued execution has not started"));
+        }
+        (Status::Completed | Status::Failed | Status::Cancelled, _) => {
+            return Err(Error::bad_input(
+                "input.status",
+                "status must be QUEUED or RUNNING; recordExecutions takes those that have ended",
+            ));
+        }
+    };
+    let mut row = ExecutionRow {
+        id: start.id.unwrap_or_else(new_id),
+        status: start.status,
+        mode: start.mode,
+        name: text::short_optional("input.name", start.name)?,
+        workflow_id: text::short_optional("input.workflowId", start.workflow_id)?,
+        workflow_run_id: text::short_optional("input.workflowRunId", start.workflow_run_id)?,
+        project_key: text::short_optional("input.projectKey", start.project_key)?,
+        keep_history: start.keep_history,
+        started_at,
+        ..blank(now)
+    };
+    start.visual.apply("input", &mut row)?;
+    let inputs = input::json("input.inputs", start.inputs)?;
+    Ok(NewExecution { row, payload: PayloadChange { inputs, ..PayloadChange::default() } })
+}
+
+/// An execution of which nothing is known yet.
+pub(super) fn blank(now: Timestamp) -> ExecutionRow {
+    ExecutionRow {
+        id: Uuid::nil(),
+        tenant_id: String::new(),
+        owner_id: String::new(),
+        status: Status::Queued,
+        mode: Mode::CloudRun,
+        name: None,
+        workflow_id: None,
+        workflow_run_id: None,
+        project_key: None,
+        input_tokens: 0,
+        cached_input_tokens: 0,
+        output_tokens: 0,
+        cost_microusd: 0,
+        duration_ms: None,
+        visual_enabled: false,
+        visual_streaming: false,
+        visual_quality: None,
+        visual_session_id: None,
+        visual_events_captured: 0,
+        visual_stream_duration_ms: 0,
+        keep_history: true,
+        discard_at: None,
+        revision: 1,
+        created_at: now,
+        started_at: None,
+        completed_at: None,
+        updated_at: now,
+    }
+}

@@ -1,0 +1,38 @@
+//! What Runledger does: one file per noun. Every method takes its viewer first and gives what that viewer may see.
+
+mod execution;
+mod log;
+mod project;
+mod workflow_run;
+
+use crate::event::Wakeups;
+use crate::logs::Appender;
+use crate::store::Store;
+
+pub use execution::{
+    Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
+};
+pub use workflow_run::WorkflowRun;
+
+/// Everything that Runledger does. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    store: Store,
+    wakeups: Wakeups,
+    appender: Appender,
+}
+
+impl Service {
+    /// Puts it together.
+    pub fn new(store: Store, wakeups: Wakeups, appender: Appender) -> Self {
+        Self { store, wakeups, appender }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when it does not.
+    pub async fn ping(&self) -> crate::error::Result<()> {
+        self.store.ping().await
+    }
+}

@@ -1,0 +1,134 @@
+//! Opening the database, and bringing its tables up to date.
+
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use super::dialect::Dialect;
+use super::failure::failed;
+use super::{Pools, Store};
+use crate::auth::tenant_sql;
+use crate::config::{Database, Ownership, Synchronous, Tokens};
+use crate::error::{Error, Result};
+
+/// How long a request waits for a free connection.
+const ACQUIRE_SECONDS_MAX: u64 = 10;
+/// How long PostgreSQL may work on one statement.
+const STATEMENT_SECONDS_MAX: u64 = 30;
+/// How long SQLite waits for another process that holds the write lock.
+const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
+/// The write-ahead log is cut back to this once it has been checkpointed.
+const SQLITE_WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Prepared statements kept per connection.
+const STATEMENT_CACHE_ENTRIES_MAX: usize = 256;
+
+impl Store {
+    /// Opens the database. The tables must be there: see [`Store::migrate`].
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when it cannot be reached.
+    pub async fn open(database: &Database) -> Result<Self> {
+        let pools = match database {
+            Database::Sqlite { path, synchronous, connections_max } => Pools {
+                // The writer first: it makes the file.
+                write: connect_sqlite(path, *synchronous, 1).await?,
+                read: connect_sqlite(path, *synchronous, *connections_max).await?,
+                dialect: Dialect::Sqlite,
+            },
+            Database::Postgres { url, connections_max } => {
+                let pool = connect_postgres(url.expose(), *connections_max).await?;
+                Pools { read: pool.clone(), write: pool, dialect: Dialect::Postgres }
+            }
+        };
+        Ok(Self(std::sync::Arc::new(pools)))
+    }
+
+    /// Applies the schema changes that are missing, and lets row-level security read tokens as the settings say.
+    /// Several processes may do this at once.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn migrate(&self, tokens: &Tokens) -> Result<()> {
+        let schema = self.0.write.begin().await.map_err(failed)?;
+        if let Some(lock) = self.0.dialect.lock_schema() {
+            schema.execute_raw(lock).await.map_err(failed)?;
+        }
+        Migrator::up(&schema, None).await.map_err(failed)?;
+        if self.0.dialect.is_postgres() {
+            schema.execute_unprepared(&row_level_security(tokens)).await.map_err(failed)?;
+        }
+        schema.commit().await.map_err(failed)
+    }
+
+    /// Undoes the newest `steps` schema changes, and with them the rows of the tables that they made.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn migrate_down(&self, steps: u32) -> Result<()> {
+        Migrator::down(&self.0.write, Some(steps)).await.map_err(failed)
+    }
+}
+
+/// The functions of the row-level-security migration, as the settings want them.
+fn row_level_security(tokens: &Tokens) -> String {
+    let tenant = tenant_sql(&tokens.org_claims);
+    let owner_only = match tokens.ownership {
+        Ownership::Tenant => "false",
+        Ownership::User => "coalesce(runledger_claims() ->> 'org_role', '') <> 'admin'",
+    };
+    format!(
+        "CREATE OR REPLACE FUNCTION runledger_tenant() RETURNS text LANGUAGE sql STABLE AS $$ SELECT {tenant} $$;
+         CREATE OR REPLACE FUNCTION runledger_owner_only() RETURNS boolean LANGUAGE sql STABLE AS
+             $$ SELECT {owner_only} $$;"
+    )
+}
+
+async fn connect_sqlite(
+    path: &std::path::Path,
+    synchronous: Synchronous,
+    connections_max: u32,
+) -> Result<DatabaseConnection> {
+    let path = path.to_owned();
+    let synchronous = match synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
+    let mut options = common(ConnectOptions::new("sqlite:"), connections_max);
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(synchronous)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(SQLITE_BUSY_SECONDS_MAX))
+            .statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX)
+            .pragma("journal_size_limit", SQLITE_WAL_BYTES_MAX.to_string())
+            // Deleted rows give their pages back; takes effect only before the first table is made.
+            .pragma("auto_vacuum", "INCREMENTAL")
+    });
+    sea_orm::Database::connect(options).await.map_err(cannot_open)
+}
+
+async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseConnection> {
+    let mut options = common(ConnectOptions::new(url), connections_max);
+    options
+        .set_application_name("runledger")
+        .statement_timeout(Duration::from_secs(STATEMENT_SECONDS_MAX))
+        .map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX));
+    sea_orm::Database::connect(options).await.map_err(cannot_open)
+}
+
+fn common(mut options: ConnectOptions, connections_max: u32) -> ConnectOptions {
+    options
+        .max_connections(connections_max)
+        .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
+        .sqlx_logging_level(log::LevelFilter::Debug); // under the target `sqlx::query`
+    options
+}
+
+fn cannot_open(error: sea_orm::DbErr) -> Error {
+    Error::Unavailable { message: "the database cannot be opened".into(), cause: Some(error.to_string()) }
+}

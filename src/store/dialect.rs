@@ -1,0 +1,67 @@
+//! What SQLite and PostgreSQL spell differently. Nothing else in the store asks which one it is.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
+use uuid::Uuid;
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub(super) fn is_postgres(self) -> bool {
+        self == Self::Postgres
+    }
+
+    pub(super) fn backend(self) -> DbBackend {
+        match self {
+            Self::Sqlite => DbBackend::Sqlite,
+            Self::Postgres => DbBackend::Postgres,
+        }
+    }
+
+    /// `column IN ids` through the index that is unique across tenants, for viewers of all tenants.
+    pub(super) fn ids_anywhere<C: ColumnTrait>(self, column: C, ids: &[Uuid]) -> Expr {
+        let name = Iden::unquoted(&column);
+        match self {
+            Self::Sqlite => Expr::cust(format!("hex({name})"))
+                .is_in(ids.iter().map(|id| id.simple().to_string().to_uppercase())),
+            Self::Postgres => Expr::cust(format!("{name}::text")).is_in(ids.iter().map(Uuid::to_string)),
+        }
+    }
+
+    /// Where the change feed stands: everything before this position is final.
+    ///
+    /// PostgreSQL hands out sequence numbers before it commits, so a reader that trusts them skips rows that commit
+    /// late. Transactions older than `xmin` have all ended; those at or after it may still be running.
+    pub(super) fn feed_horizon(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT 0 AS xid, coalesce(max(seq), 0) AS seq FROM change_event",
+            Self::Postgres => {
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xid, CAST(-1 AS bigint) AS seq"
+            }
+        }
+    }
+
+    /// Whether an event's transaction and all before it have ended, as SQL.
+    pub(super) fn settled(self) -> Option<Expr> {
+        match self {
+            Self::Sqlite => None, // one writer: what can be seen is in order
+            Self::Postgres => Some(Expr::cust("xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint")),
+        }
+    }
+
+    /// Keeps other processes from changing the schema at the same time; ends with the transaction.
+    pub(super) fn lock_schema(self) -> Option<Statement> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(Statement::from_string(
+                DbBackend::Postgres,
+                "SELECT pg_advisory_xact_lock(hashtext('runledger schema'))",
+            )),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Executions and their large values.
+
+use std::collections::HashMap;
+
+use entity::{execution, execution_payload, log_chunk, log_stream};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
+use uuid::Uuid;
+
+use super::WriteTx;
+use super::failure::{failed, is_duplicate};
+use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
+use super::write::{INSERT_ROWS_MAX, delete, insert_many};
+use crate::auth::{Role, Stamp, Viewer};
+use crate::clock::Timestamp;
+use crate::domain::execution::{Filter, Order as ListOrder, is_final};
+use crate::domain::page::{Cursor, Direction, Page, Rows};
+use crate::error::Result;
+
+/// An execution as lists read it.
+pub type ExecutionRow = execution::Model;
+
+/// An execution that does not exist yet. Tenant and owner come from a [`Stamp`], never from here.
+#[derive(Debug, Clone)]
+pub struct NewExecution {
+    /// Its `tenant_id` and `owner_id` are overwritten by the stamp.
+    pub row: ExecutionRow,
+    pub payload: PayloadChange,
+}
+
+/// Large values to be set; `None` leaves them as they are.
+#[derive(Debug, Clone, Default)]
+pub struct PayloadChange {
+    pub inputs: Option<String>,
+    pub result: Option<String>,
+    pub error: Option<String>,
+}
+
+/// What the executions of a workflow run add up to.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct WorkflowRunRow {
+    pub executions: i64,
+    /// The greatest, should they differ.
+    pub workflow_id: Option<String>,
+    pub queued: i64,
+    pub running: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    /// Of the first to start.
+    pub started_at: Option<Timestamp>,
+    /// Of the last to complete so far.
+    pub completed_at: Option<Timestamp>,
+    pub input_tokens: i64,
+    pub cached_input_tokens: i64,
+    pub output_tokens: i64,
+    pub cost_microusd: i64,
+}
+
+impl PayloadChange {
+    /// Whether nothing is to be set.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_none() && self.result.is_none() && self.error.is_none()
+    }
+}
+
+impl Reader<'_> {
+    /// One execution of the history.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn find_execution(&self, id: Uuid) -> Result<Option<ExecutionRow>> {
+        self.executions_by_id(&[id]).filter(execution::Column::DiscardAt.is_null()).one().await
+    }
+
+    /// One execution, also when it has ended and is being discarded: for those who were following it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn find_followed_execution(&self, id: Uuid) -> Result<Option<ExecutionRow>> {
+        self.executions_by_id(&[id]).one().await
+    }
+
+    /// Those of these executions that are in the history, by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn executions_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ExecutionRow>> {
+        let rows = self.executions_by_id(ids).filter(execution::Column::DiscardAt.is_null()).all().await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// Those of these executions that are in scope, also those being discarded, if they pass the filter.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn followed_executions(
+        &self,
+        keys: &[(String, Uuid)],
+        filter: &Filter,
+    ) -> Result<HashMap<Uuid, ExecutionRow>> {
+        let rows = self
+            .select::<execution::Entity>()
+            .filter(of_executions(execution::Column::TenantId, execution::Column::Id, keys))
+            .filter(matching(filter))
+            .all()
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// A page of the history.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn list_executions(
+        &self,
+        filter: &Filter,
+        order: ListOrder,
+        page: &Page<Cursor>,
+    ) -> Result<Rows<ExecutionRow>> {
+        self.page(self.history().filter(matching(filter)), order, page).await
+    }
+
+    /// A page of those that wait or run, newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn list_active_executions(&self, page: &Page<Cursor>) -> Result<Rows<ExecutionRow>> {
+        self.page(self.active(), ListOrder::Newest, page).await
+    }
+
+    /// How many of the history match.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_executions(&self, filter: &Filter) -> Result<u64> {
+        self.history().filter(matching(filter)).count().await
+    }
+
+    /// How many wait or run.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_active_executions(&self) -> Result<u64> {
+        self.active().count().await
+    }
+
+    /// All executions with these ids that `viewer` may see, locked for writing, and checked that they may be written.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` when one may be read but not written.
+    pub async fn writable_executions(
+        &self,
+        viewer: &Viewer,
+        ids: Vec<Uuid>,
+    ) -> Result<HashMap<Uuid, Writable<ExecutionRow>>> {
+        let rows = self
+            .executions_by_id(&ids)
+            .filter(execution::Column::DiscardAt.is_null())
+            .order_by(execution::Column::Id.into_expr(), Order::Asc) // so that two batches cannot wait for each other
+            .lock()
+            .all()
+            .await?;
+        rows.into_iter().map(|row| Ok((row.id, check(viewer, row)?))).collect()
+    }
+
+    /// How many that match `viewer` may write.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_writable(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
+        self.writable_history(viewer).filter(matching(filter)).count().await
+    }
+
+    /// At most `rows` of those that match and that `viewer` may write, locked for writing.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn writable_matching(
+        &self,
+        viewer: &Viewer,
+        filter: &Filter,
+        rows: u64,
+    ) -> Result<Vec<Writable<ExecutionRow>>> {
+        let rows = self.writable_history(viewer).filter(matching(filter)).limit(rows).lock().all().await?;
+        rows.into_iter().map(|row| check(viewer, row)).collect()
+    }
+
+    /// The large values of executions that have been read, by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn payloads(&self, keys: &[(String, Uuid)]) -> Result<HashMap<Uuid, execution_payload::Model>> {
+        let rows = self
+            .select::<execution_payload::Entity>()
+            .filter(of_executions(
+                execution_payload::Column::TenantId,
+                execution_payload::Column::ExecutionId,
+                keys,
+            ))
+            .all()
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.execution_id, row)).collect())
+    }
+
+    /// What the executions of a workflow run add up to.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn workflow_run(&self, workflow_run_id: &str) -> Result<WorkflowRunRow> {
+        let cast = |sql: &str| Expr::cust(format!("CAST(coalesce({sql}, 0) AS bigint)"));
+        self.history()
+            .filter(execution::Column::WorkflowRunId.eq(workflow_run_id))
+            .aggregate(vec![
+                ("executions", Expr::cust("count(*)")),
+                ("workflow_id", Expr::cust("max(workflow_id)")),
+                ("queued", cast("sum(CASE WHEN status = 'QUEUED' THEN 1 ELSE 0 END)")),
+                ("running", cast("sum(CASE WHEN status = 'RUNNING' THEN 1 ELSE 0 END)")),
+                ("failed", cast("sum(CASE WHEN status = 'FAILED' THEN 1 ELSE 0 END)")),
+                ("cancelled", cast("sum(CASE WHEN status = 'CANCELLED' THEN 1 ELSE 0 END)")),
+                ("started_at", Expr::cust("min(started_at)")),
+                ("completed_at", Expr::cust("max(completed_at)")),
+                ("input_tokens", cast("sum(input_tokens)")),
+                ("cached_input_tokens", cast("sum(cached_input_tokens)")),
+                ("output_tokens", cast("sum(output_tokens)")),
+                ("cost_microusd", cast("sum(cost_microusd)")),
+            ])
+            .await
+    }
+
+    fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
+        self.select::<execution::Entity>().filter(execution::Column::DiscardAt.is_null())
+    }
+
+    fn writable_history(&self, viewer: &Viewer) -> ScopedSelect<'_, '_, execution::Entity> {
+        let own = (viewer.role() == Role::Member).then(|| execution::Column::OwnerId.eq(viewer.user_id()));
+        self.history().filter(Condition::all().add_option(own))
+    }
+
+    fn active(&self) -> ScopedSelect<'_, '_, execution::Entity> {
+        // Spelled out, so that the planner sees that the partial index serves.
+        self.history().filter(Expr::cust("status IN ('QUEUED', 'RUNNING')"))
+    }
+
+    fn executions_by_id(&self, ids: &[Uuid]) -> ScopedSelect<'_, '_, execution::Entity> {
+        self.select::<execution::Entity>().filter(self.id_in(execution::Column::Id, ids))
+    }
+
+    async fn page(
+        &self,
+        select: ScopedSelect<'_, '_, execution::Entity>,
+        order: ListOrder,
+        page: &Page<Cursor>,
+    ) -> Result<Rows<ExecutionRow>> {
+        let ascending = order == ListOrder::Oldest;
+        let bound = |cursor: &Cursor, greater: bool| {
+            let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr().into()]);
+            let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
+            if greater { row.gt(place) } else { row.lt(place) }
+        };
+        let read_ascending = ascending == (page.direction == Direction::Forward);
+        let direction = if read_ascending { Order::Asc } else { Order::Desc };
+        let mut select = select
+            .order_by(sort_key(order), direction.clone())
+            .order_by(execution::Column::Id.into_expr(), direction)
+            .limit(page.rows + 1);
+        if let Some(after) = &page.after {
+            select = select.filter(bound(after, ascending));
+        }
+        if let Some(before) = &page.before {
+            select = select.filter(bound(before, !ascending));
+        }
+        Ok(Rows::from_read(select.all().await?, page))
+    }
+}
+
+impl WriteTx {
+    /// Inserts executions; `false` when the id of one is taken, by whomever, and nothing can be done in this
+    /// transaction any more.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn insert_executions(&self, stamp: &Stamp, new: Vec<NewExecution>) -> Result<bool> {
+        let mut rows = Vec::with_capacity(new.len());
+        let mut payloads = Vec::new();
+        let mut streams = Vec::with_capacity(new.len());
+        for NewExecution { mut row, payload } in new {
+            stamp.tenant_id().clone_into(&mut row.tenant_id);
+            stamp.owner_id().clone_into(&mut row.owner_id);
+            streams.push(new_stream(&row));
+            if !payload.is_empty() {
+                payloads.push(payload_row(&row, payload));
+            }
+            rows.push(row.into_active_model());
+        }
+        match insert_many::<execution::Entity>(self, rows, None).await {
+            Err(error) if is_duplicate(&error) => return Ok(false),
+            result => result.map_err(failed)?,
+        }
+        insert_many::<execution_payload::Entity>(self, payloads, None).await.map_err(failed)?;
+        insert_many::<log_stream::Entity>(self, streams, None).await.map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Saves changed executions: the number of statements does not depend on how many there are.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn save_executions(&self, changed: Vec<Writable<ExecutionRow>>) -> Result<()> {
+        use execution::Column as C;
+        let on_conflict = OnConflict::columns([C::TenantId, C::Id])
+            .update_columns([
+                C::Status,
+                C::InputTokens,
+                C::CachedInputTokens,
+                C::OutputTokens,
+                C::CostMicrousd,
+                C::DurationMs,
+                C::VisualEnabled,
+                C::VisualStreaming,
+                C::VisualQuality,
+                C::VisualSessionId,
+                C::VisualEventsCaptured,
+                C::VisualStreamDurationMs,
+                C::DiscardAt,
+                C::Revision,
+                C::StartedAt,
+                C::CompletedAt,
+                C::UpdatedAt,
+            ])
+            .to_owned();
+        let rows = changed.into_iter().map(|row| row.into_row().into_active_model()).collect();
+        insert_many::<execution::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
+    }
+
+    /// Sets result and error of an execution that is being changed; what is `None` stays as it is.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn save_payloads(&self, changes: Vec<(&ExecutionRow, PayloadChange)>) -> Result<()> {
+        use execution_payload::Column as C;
+        let rows: Vec<_> = changes
+            .into_iter()
+            .filter(|(_, change)| !change.is_empty())
+            .map(|(row, change)| payload_row(row, change))
+            .collect();
+        // In an upsert, the old row goes by the table's name.
+        let keep = |column: C| {
+            let name = sea_orm::Iden::unquoted(&column).to_owned();
+            (column, Expr::cust(format!("coalesce(excluded.{name}, execution_payload.{name})")))
+        };
+        let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
+            .values([keep(C::Inputs), keep(C::Result), keep(C::Error)])
+            .to_owned();
+        insert_many::<execution_payload::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
+    }
+
+    /// Deletes executions with everything that belongs to them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn delete_executions(&self, rows: &[Writable<ExecutionRow>]) -> Result<()> {
+        let keys: Vec<_> = rows.iter().map(|row| (row.row().tenant_id.clone(), row.row().id)).collect();
+        self.delete_by_key(&keys).await
+    }
+
+    pub(super) async fn delete_by_key(&self, keys: &[(String, Uuid)]) -> Result<()> {
+        for keys in keys.chunks(INSERT_ROWS_MAX) {
+            delete::<log_chunk::Entity>(
+                self,
+                of_executions(log_chunk::Column::TenantId, log_chunk::Column::ExecutionId, keys),
+            )
+            .await?;
+            // Payload and log stream go with it: see their foreign keys.
+            delete::<execution::Entity>(
+                self,
+                of_executions(execution::Column::TenantId, execution::Column::Id, keys),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn check(viewer: &Viewer, row: ExecutionRow) -> Result<Writable<ExecutionRow>> {
+    let (tenant_id, owner_id) = (row.tenant_id.clone(), row.owner_id.clone());
+    Writable::check(viewer, &tenant_id, &owner_id, row)
+}
+
+fn payload_row(row: &ExecutionRow, change: PayloadChange) -> execution_payload::ActiveModel {
+    execution_payload::ActiveModel {
+        tenant_id: Set(row.tenant_id.clone()),
+        execution_id: Set(row.id),
+        owner_id: Set(row.owner_id.clone()),
+        inputs: Set(change.inputs),
+        result: Set(change.result),
+        error: Set(change.error),
+    }
+}
+
+fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
+    log_stream::ActiveModel {
+        tenant_id: Set(row.tenant_id.clone()),
+        execution_id: Set(row.id),
+        owner_id: Set(row.owner_id.clone()),
+        workflow_run_id: Set(row.workflow_run_id.clone()),
+        next_seq: Set(0),
+        byte_count: Set(0),
+        ended: Set(is_final(row.status)),
+        last_append_at: Set(None),
+    }
+}
+
+fn sort_key(order: ListOrder) -> Expr {
+    match order {
+        ListOrder::Newest | ListOrder::Oldest => execution::Column::CreatedAt.into_expr().into(),
+        // As the index has it; a bound parameter would hide that they are the same.
+        ListOrder::Longest => Expr::cust("coalesce(duration_ms, -1)"),
+        ListOrder::Costliest => execution::Column::CostMicrousd.into_expr().into(),
+    }
+}
+
+fn cursor_key(order: ListOrder, key: i64) -> Expr {
+    match order {
+        ListOrder::Newest | ListOrder::Oldest => {
+            Expr::val(Timestamp::from_timestamp_micros(key).unwrap_or(Timestamp::UNIX_EPOCH))
+        }
+        ListOrder::Longest | ListOrder::Costliest => Expr::val(key),
+    }
+}
+
+/// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
+fn matching(filter: &Filter) -> Condition {
+    use execution::Column as C;
+    let Filter {
+        ids,
+        statuses,
+        modes,
+        workflow_ids,
+        workflow_run_ids,
+        project_keys,
+        owner_ids,
+        visual_only,
+        created_at,
+        completed_at,
+        duration_ms,
+        total_tokens,
+        cost_microusd,
+    } = filter;
+    let tokens = || C::InputTokens.into_expr().add(C::OutputTokens.into_expr());
+    Condition::all()
+        .add_option(ids.as_ref().map(|ids| C::Id.is_in(ids.iter().copied())))
+        .add_option(statuses.as_ref().map(|statuses| C::Status.is_in(statuses.iter().copied())))
+        .add_option(modes.as_ref().map(|modes| C::Mode.is_in(modes.iter().copied())))
+        .add_option(workflow_ids.as_ref().map(|ids| C::WorkflowId.is_in(ids)))
+        .add_option(workflow_run_ids.as_ref().map(|ids| C::WorkflowRunId.is_in(ids)))
+        .add_option(project_keys.as_ref().map(|keys| C::ProjectKey.is_in(keys)))
+        .add_option(owner_ids.as_ref().map(|ids| C::OwnerId.is_in(ids)))
+        .add_option(visual_only.then(|| C::VisualEnabled.eq(true)))
+        .add_option(created_at.from.map(|from| C::CreatedAt.gte(from)))
+        .add_option(created_at.to.map(|to| C::CreatedAt.lt(to)))
+        .add_option(completed_at.from.map(|from| C::CompletedAt.gte(from)))
+        .add_option(completed_at.to.map(|to| C::CompletedAt.lt(to)))
+        .add_option(duration_ms.from.map(|from| C::DurationMs.gte(from)))
+        .add_option(duration_ms.to.map(|to| C::DurationMs.lte(to)))
+        .add_option(total_tokens.from.map(|from| tokens().gte(from)))
+        .add_option(total_tokens.to.map(|to| tokens().lte(to)))
+        .add_option(cost_microusd.from.map(|from| C::CostMicrousd.gte(from)))
+        .add_option(cost_microusd.to.map(|to| C::CostMicrousd.lte(to)))
+}

@@ -1,0 +1,133 @@
+//! The change feed's rows: written in the transaction of the change, read in commit order.
+
+use entity::change_event::{self, Kind};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, NotSet, Order, Set, Statement};
+use uuid::Uuid;
+
+use super::WriteTx;
+use super::executions::ExecutionRow;
+use super::failure::failed;
+use super::scoped::Reader;
+use super::write::insert_many;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+
+/// A place in the feed, in commit order: everything up to it has been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FeedPosition {
+    pub xid: i64,
+    pub seq: i64,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedEvent {
+    pub position: FeedPosition,
+    pub tenant_id: String,
+    pub execution_id: Uuid,
+    pub kind: Kind,
+    pub created_at: Timestamp,
+}
+
+/// Events that are final.
+#[derive(Debug)]
+pub struct FeedPage {
+    pub events: Vec<FeedEvent>,
+    /// There may be more that can be read at once.
+    pub is_full: bool,
+}
+
+impl Reader<'_> {
+    /// Where the feed stands: what is committed from now on comes after.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn feed_end(&self) -> Result<FeedPosition> {
+        let horizon = Statement::from_string(self.dialect.backend(), self.dialect.feed_horizon());
+        let row = self.connection().query_one_raw(horizon).await.map_err(failed)?;
+        let row = row.ok_or_else(|| Error::internal("the feed has no horizon"))?;
+        Ok(FeedPosition {
+            xid: row.try_get("", "xid").map_err(failed)?,
+            seq: row.try_get("", "seq").map_err(failed)?,
+        })
+    }
+
+    /// At most `rows` events after `after` that are final: no event will ever appear before them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn feed_after(&self, after: FeedPosition, rows: u64) -> Result<FeedPage> {
+        use change_event::Column as C;
+        let mut select = self
+            .select::<change_event::Entity>()
+            .filter(
+                Expr::tuple([C::Xid.into_expr(), C::Seq.into_expr()])
+                    .gt(Expr::tuple([Expr::val(after.xid), Expr::val(after.seq)])),
+            )
+            .order_by(C::Xid.into_expr(), Order::Asc)
+            .order_by(C::Seq.into_expr(), Order::Asc)
+            .limit(rows);
+        if let Some(settled) = self.dialect.settled() {
+            select = select.filter(settled);
+        }
+        let events: Vec<_> = select.all().await?.into_iter().map(FeedEvent::from).collect();
+        Ok(FeedPage { is_full: events.len() as u64 == rows, events })
+    }
+
+    /// Whether events wait after `after` that are not final yet, because an older transaction is still running.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn feed_is_unsettled(&self, after: FeedPosition) -> Result<bool> {
+        use change_event::Column as C;
+        if self.dialect.settled().is_none() {
+            return Ok(false);
+        }
+        let next = self
+            .select::<change_event::Entity>()
+            .filter(
+                Expr::tuple([C::Xid.into_expr(), C::Seq.into_expr()])
+                    .gt(Expr::tuple([Expr::val(after.xid), Expr::val(after.seq)])),
+            )
+            .limit(1)
+            .one()
+            .await?;
+        Ok(next.is_some())
+    }
+}
+
+impl WriteTx {
+    /// Puts changes into the feed; they appear when this transaction commits.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_changes(&self, kind: Kind, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
+        let events = rows
+            .iter()
+            .map(|row| change_event::ActiveModel {
+                seq: NotSet,
+                xid: NotSet,
+                tenant_id: Set(row.tenant_id.clone()),
+                owner_id: Set(row.owner_id.clone()),
+                kind: Set(kind),
+                execution_id: Set(row.id),
+                revision: Set(row.revision),
+                created_at: Set(now),
+            })
+            .collect();
+        insert_many::<change_event::Entity>(self, events, None).await.map_err(failed)
+    }
+}
+
+impl From<change_event::Model> for FeedEvent {
+    fn from(row: change_event::Model) -> Self {
+        Self {
+            position: FeedPosition { xid: row.xid, seq: row.seq },
+            tenant_id: row.tenant_id,
+            execution_id: row.execution_id,
+            kind: row.kind,
+            created_at: row.created_at,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Log lines: numbered in groups, read by range.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use entity::{log_chunk, log_stream};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{ColumnTrait as _, IntoActiveModel as _, Order};
+use uuid::Uuid;
+
+use super::failure::failed;
+use super::scoped::{Reader, of_executions};
+use super::write::insert_many;
+use super::{Store, WriteTx, system};
+use crate::auth::Viewer;
+use crate::clock::Timestamp;
+use crate::domain::limits::{APPEND_LINES_MAX, LOG_LINES_MAX};
+use crate::domain::log::EncodedLines;
+use crate::domain::page::Direction;
+use crate::error::{Error, Result};
+
+/// Lines as they were appended by one call.
+pub type LogChunk = log_chunk::Model;
+/// How far a log has been written.
+pub type LogStream = log_stream::Model;
+
+/// One call's lines, for an execution that the caller could read.
+#[derive(Debug)]
+pub struct Append {
+    pub viewer: Viewer,
+    pub tenant_id: String,
+    pub execution_id: Uuid,
+    /// The number that the caller thinks the first line gets.
+    pub first_seq: Option<i64>,
+    pub lines: EncodedLines,
+}
+
+/// What became of one call's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The number of the next line.
+    pub next_seq: i64,
+    /// How many lines were new.
+    pub lines: usize,
+}
+
+/// Line numbers `from..before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRange {
+    pub from: i64,
+    pub before: i64,
+}
+
+impl Store {
+    /// Numbers and stores the lines of many calls in one transaction, each call's all or not at all.
+    ///
+    /// The answers stand in the order of the calls. They are true once this returns `Ok`.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` or `INTERNAL` when the transaction failed as a whole: then nothing is known to be stored.
+    pub async fn append_logs(&self, calls: &[Append], now: Timestamp) -> Result<Vec<Result<Appended>>> {
+        let tx = self.begin().await?;
+        let keys: Vec<_> = calls.iter().map(|call| (call.tenant_id.clone(), call.execution_id)).collect();
+        let mut streams: HashMap<_, _> = system::lock_log_streams(&tx, &keys)
+            .await?
+            .into_iter()
+            .map(|stream| ((stream.tenant_id.clone(), stream.execution_id), stream))
+            .collect();
+        let mut chunks = Vec::with_capacity(calls.len());
+        let mut changed = BTreeMap::new();
+        let mut answers = Vec::with_capacity(calls.len());
+        for (call, key) in calls.iter().zip(&keys) {
+            let answer = match streams.get_mut(key) {
+                None => Err(Error::NotFound { what: "execution" }),
+                Some(stream) => append(stream, call, now).map(|(appended, chunk)| {
+                    if let Some(chunk) = chunk {
+                        chunks.push(chunk.into_active_model());
+                        changed.insert(key, stream.clone());
+                    }
+                    appended
+                }),
+            };
+            answers.push(answer);
+        }
+        if !chunks.is_empty() {
+            insert_many::<log_chunk::Entity>(&tx, chunks, None).await.map_err(failed)?;
+            save_streams(&tx, changed.into_values()).await?;
+            tx.commit().await?;
+        }
+        Ok(answers)
+    }
+}
+
+/// Adds a call's lines to its stream: what is there already is skipped, a hole is refused.
+fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appended, Option<LogChunk>)> {
+    call.viewer.may_write(&stream.tenant_id, &stream.owner_id)?;
+    let count = i64::try_from(call.lines.len()).map_err(Error::internal)?;
+    let first_seq = call.first_seq.unwrap_or(stream.next_seq);
+    if first_seq > stream.next_seq {
+        return Err(Error::Conflict {
+            field: Some("input.firstSeq".into()),
+            message: format!(
+                "lines are missing: the next line's number is {}, not {first_seq}",
+                stream.next_seq
+            )
+            .into(),
+        });
+    }
+    let new = first_seq + count - stream.next_seq;
+    if new <= 0 {
+        return Ok((Appended { next_seq: stream.next_seq, lines: 0 }, None));
+    }
+    if stream.ended {
+        return Err(Error::conflict("the execution has ended; its log takes no more lines"));
+    }
+    if (stream.next_seq + new).cast_unsigned() > LOG_LINES_MAX.max {
+        return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_LINES_MAX });
+    }
+    let skip = usize::try_from(count - new).map_err(Error::internal)?;
+    let (body, levels) = call.lines.number(skip, stream.next_seq);
+    let chunk = LogChunk {
+        tenant_id: stream.tenant_id.clone(),
+        execution_id: stream.execution_id,
+        first_seq: stream.next_seq,
+        last_seq: stream.next_seq + new - 1,
+        owner_id: stream.owner_id.clone(),
+        workflow_run_id: stream.workflow_run_id.clone(),
+        levels: levels.bits(),
+        byte_count: i32::try_from(body.len()).map_err(Error::internal)?,
+        appended_at: now,
+        body,
+    };
+    stream.next_seq += new;
+    stream.byte_count += i64::from(chunk.byte_count);
+    stream.last_append_at = Some(now);
+    Ok((Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip }, Some(chunk)))
+}
+
+async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) -> Result<()> {
+    use log_stream::Column as C;
+    let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
+        .update_columns([C::NextSeq, C::ByteCount, C::Ended, C::LastAppendAt])
+        .to_owned();
+    let rows = streams.map(|stream| stream.into_active_model()).collect();
+    insert_many::<log_stream::Entity>(tx, rows, Some(on_conflict)).await.map_err(failed)
+}
+
+impl WriteTx {
+    /// Closes the logs of executions that have ended: no line can be added from here on.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn end_logs(&self, executions: &[(String, Uuid)]) -> Result<()> {
+        let streams = system::lock_log_streams(self, executions).await?;
+        save_streams(self, streams.into_iter().map(|stream| LogStream { ended: true, ..stream })).await
+    }
+}
+
+impl Reader<'_> {
+    /// How far the logs of executions that have been read are written.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn log_streams(&self, executions: &[(String, Uuid)]) -> Result<HashMap<Uuid, LogStream>> {
+        use log_stream::Column as C;
+        let select = self.select::<log_stream::Entity>().filter(of_executions(
+            C::TenantId,
+            C::ExecutionId,
+            executions,
+        ));
+        Ok(select.all().await?.into_iter().map(|stream| (stream.execution_id, stream)).collect())
+    }
+
+    /// At most `chunks` chunks with lines in `range`, from its start or, backwards, from its end; `levels`, when given,
+    /// leaves out chunks that have none of them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn log_chunks(
+        &self,
+        tenant_id: &str,
+        execution_id: Uuid,
+        range: LogRange,
+        direction: Direction,
+        levels: Option<i16>,
+        chunks: u64,
+    ) -> Result<Vec<LogChunk>> {
+        use log_chunk::Column as C;
+        let order = match direction {
+            Direction::Forward => Order::Asc,
+            Direction::Backward => Order::Desc,
+        };
+        let mut select = self
+            .select_within::<log_chunk::Entity>(tenant_id)
+            .filter(C::ExecutionId.eq(execution_id))
+            .filter(C::LastSeq.gte(range.from))
+            .filter(C::FirstSeq.lt(range.before))
+            .order_by(C::LastSeq.into_expr(), order)
+            .limit(chunks);
+        if let (Direction::Backward, true) = (direction, range.before < i64::MAX) {
+            // No chunk has more lines than one call, which bounds the index range from above, too.
+            select = select.filter(C::LastSeq.lt(range.before.saturating_add_unsigned(APPEND_LINES_MAX.max)));
+        }
+        if let Some(levels) = levels {
+            select = select.filter(C::Levels.into_expr().bit_and(levels).ne(0));
+        }
+        select.all().await
+    }
+
+    /// The newest chunks of a workflow run, newest first, from before `before` on.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn run_log_chunks(
+        &self,
+        workflow_run_id: &str,
+        before: Option<&LogChunk>,
+        levels: Option<i16>,
+        chunks: u64,
+    ) -> Result<Vec<LogChunk>> {
+        use log_chunk::Column as C;
+        let key = [C::AppendedAt, C::ExecutionId, C::LastSeq];
+        let mut select =
+            self.select::<log_chunk::Entity>().filter(C::WorkflowRunId.eq(workflow_run_id)).limit(chunks);
+        for column in key {
+            select = select.order_by(column.into_expr(), Order::Desc);
+        }
+        if let Some(chunk) = before {
+            let place =
+                [Expr::val(chunk.appended_at), Expr::val(chunk.execution_id), Expr::val(chunk.last_seq)];
+            select = select.filter(Expr::tuple(key.map(|column| column.into_expr())).lt(Expr::tuple(place)));
+        }
+        if let Some(levels) = levels {
+            select = select.filter(C::Levels.into_expr().bit_and(levels).ne(0));
+        }
+        select.all().await
+    }
+}

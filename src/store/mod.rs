@@ -1,0 +1,127 @@
+//! All SQL. The connection never leaves this module; what leaves it has been scoped to a [`Viewer`].
+//!
+//! Reading starts at [`Store::reader`], writing at [`Store::begin`]. Both give [`ScopedSelect`]s, the only selects that
+//! can run:
+//!
+//! ```compile_fail
+//! # async fn unscoped(store: runledger::store::Store) {
+//! use sea_orm::EntityTrait as _;
+//! entity::execution::Entity::find().all(store.connection()).await; // there is no way to the connection
+//! # }
+//! ```
+//!
+//! ```compile_fail
+//! # fn forged() {
+//! let scope = runledger::auth::Scope { tenant_id: None, owner_id: None }; // only a viewer makes a scope
+//! # }
+//! ```
+//!
+//! What workers do for all tenants is a closed list of named operations in `system`.
+
+mod connect;
+mod dialect;
+mod executions;
+mod failure;
+mod feed;
+mod logs;
+mod projects;
+mod scoped;
+mod system;
+mod write;
+
+use std::sync::Arc;
+
+use sea_orm::{
+    AccessMode, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
+
+use crate::auth::Viewer;
+use crate::error::Result;
+
+pub use executions::{ExecutionRow, NewExecution, PayloadChange, WorkflowRunRow};
+pub use feed::{FeedEvent, FeedPage, FeedPosition};
+pub use logs::{Append, Appended, LogChunk, LogRange, LogStream};
+pub use projects::ProjectRow;
+pub use scoped::{Reader, Writable};
+
+use dialect::Dialect;
+use failure::failed;
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Pools>);
+
+#[derive(Debug)]
+struct Pools {
+    read: DatabaseConnection,
+    /// SQLite has one writer: a pool of one connection, so that writers wait in line instead of failing with `BUSY`.
+    write: DatabaseConnection,
+    dialect: Dialect,
+}
+
+impl Store {
+    /// Reads what `viewer` may see.
+    pub fn reader(&self, viewer: &Viewer) -> Reader<'_> {
+        Reader::new((&self.0.read).into(), viewer, self.0.dialect)
+    }
+
+    /// Begins a transaction that writes. Dropping it without [`WriteTx::commit`] undoes it.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the database cannot be reached.
+    pub async fn begin(&self) -> Result<WriteTx> {
+        let options = TransactionOptions {
+            isolation_level: None,
+            access_mode: Some(AccessMode::ReadWrite).filter(|_| self.0.dialect.is_postgres()),
+            // Taking the lock at once: a transaction that upgrades later can fail half-way.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        let inner = self.0.write.begin_with_options(options).await.map_err(failed)?;
+        Ok(WriteTx { inner, dialect: self.0.dialect })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.0.read.ping().await.map_err(failed)
+    }
+
+    /// The pool to listen on for wake-ups from other processes; `None` on SQLite, which has none.
+    pub fn listen_pool(&self) -> Option<&sqlx::PgPool> {
+        self.0.dialect.is_postgres().then(|| self.0.read.get_postgres_connection_pool())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        for pool in [&self.0.read, &self.0.write] {
+            if let Err(error) = pool.close_by_ref().await {
+                tracing::warn!(%error, "could not close the database");
+            }
+        }
+    }
+}
+
+/// A transaction that writes.
+#[derive(Debug)]
+pub struct WriteTx {
+    inner: DatabaseTransaction,
+    dialect: Dialect,
+}
+
+impl WriteTx {
+    /// Reads, inside the transaction, what `viewer` may see.
+    pub fn reader(&self, viewer: &Viewer) -> Reader<'_> {
+        Reader::new((&self.inner).into(), viewer, self.dialect)
+    }
+
+    /// Makes everything durable. Only after this may anything be acknowledged.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` or `INTERNAL`; whether it was stored is unknown when the connection broke.
+    pub async fn commit(self) -> Result<()> {
+        self.inner.commit().await.map_err(failed)
+    }
+}

@@ -1,0 +1,118 @@
+//! Projects.
+
+use std::collections::HashMap;
+
+use entity::project;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, Condition, Order, Set};
+use uuid::Uuid;
+
+use super::WriteTx;
+use super::failure::failed;
+use super::scoped::Reader;
+use super::write::insert_many;
+use crate::auth::Stamp;
+use crate::clock::Timestamp;
+use crate::domain::page::{Cursor, Direction, Page, Rows};
+use crate::error::Result;
+
+/// A project.
+pub type ProjectRow = project::Model;
+
+impl Reader<'_> {
+    /// Projects by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn projects_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ProjectRow>> {
+        let rows =
+            self.select::<project::Entity>().filter(self.id_in(project::Column::Id, ids)).all().await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// Projects by tenant and key.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn projects_by_key(
+        &self,
+        keys: &[(String, String)],
+    ) -> Result<HashMap<(String, String), ProjectRow>> {
+        let mut any = Condition::any();
+        let mut by_tenant: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (tenant_id, key) in keys {
+            by_tenant.entry(tenant_id).or_default().push(key);
+        }
+        for (tenant_id, keys) in by_tenant {
+            any = any.add(project::Column::TenantId.eq(tenant_id).and(project::Column::Key.is_in(keys)));
+        }
+        let rows = self.select::<project::Entity>().filter(any).all().await?;
+        Ok(rows.into_iter().map(|row| ((row.tenant_id.clone(), row.key.clone()), row)).collect())
+    }
+
+    /// A page of projects, newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn list_projects(&self, page: &Page<Cursor>) -> Result<Rows<ProjectRow>> {
+        use project::Column as C;
+        let place = |cursor: &Cursor| {
+            let created_at = Timestamp::from_timestamp_micros(cursor.key).unwrap_or(Timestamp::UNIX_EPOCH);
+            Expr::tuple([Expr::val(created_at), Expr::val(cursor.id)])
+        };
+        let row = || Expr::tuple([C::CreatedAt.into_expr(), C::Id.into_expr()]);
+        let direction = match page.direction {
+            Direction::Forward => Order::Desc,
+            Direction::Backward => Order::Asc,
+        };
+        let mut select = self
+            .select::<project::Entity>()
+            .order_by(C::CreatedAt.into_expr(), direction.clone())
+            .order_by(C::Id.into_expr(), direction)
+            .limit(page.rows + 1);
+        if let Some(after) = &page.after {
+            select = select.filter(row().lt(place(after)));
+        }
+        if let Some(before) = &page.before {
+            select = select.filter(row().gt(place(before)));
+        }
+        Ok(Rows::from_read(select.all().await?, page))
+    }
+
+    /// How many projects there are.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_projects(&self) -> Result<u64> {
+        self.select::<project::Entity>().count().await
+    }
+}
+
+impl WriteTx {
+    /// Makes the projects with these keys that are not there yet, each named by its key.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn ensure_projects(
+        &self,
+        stamp: &Stamp,
+        new: Vec<(Uuid, String, String)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let rows = new
+            .into_iter()
+            .map(|(id, key, name)| project::ActiveModel {
+                tenant_id: Set(stamp.tenant_id().to_owned()),
+                id: Set(id),
+                owner_id: Set(stamp.owner_id().to_owned()),
+                key: Set(key),
+                name: Set(name),
+                created_at: Set(now),
+            })
+            .collect();
+        let on_conflict =
+            OnConflict::columns([project::Column::TenantId, project::Column::Key]).do_nothing().to_owned();
+        insert_many::<project::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
+    }
+}

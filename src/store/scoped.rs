@@ -1,0 +1,210 @@
+//! Selects that carry their viewer's scope and cannot lose it.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition, LockType};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseExecutor, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder, QuerySelect as _, Select,
+};
+use uuid::Uuid;
+
+use super::dialect::Dialect;
+use super::failure::failed;
+use crate::auth::{Scope, Viewer};
+use crate::error::{Error, Result};
+
+/// A table whose rows belong to somebody.
+pub(super) trait Owned: EntityTrait<Model: FromQueryResult + Send + Sync> {
+    /// The column that names the tenant.
+    const TENANT: Self::Column;
+    /// The column that names the owner.
+    const OWNER: Self::Column;
+}
+
+macro_rules! owned {
+    ($($table:ident),*) => {
+        $(impl Owned for entity::$table::Entity {
+            const TENANT: Self::Column = entity::$table::Column::TenantId;
+            const OWNER: Self::Column = entity::$table::Column::OwnerId;
+        })*
+    };
+}
+
+owned!(execution, execution_payload, log_stream, log_chunk, change_event, project);
+
+/// Reads what one viewer may see.
+#[derive(Debug)]
+pub struct Reader<'c> {
+    connection: DatabaseExecutor<'c>,
+    scope: Scope,
+    pub(super) dialect: Dialect,
+}
+
+impl<'c> Reader<'c> {
+    pub(super) fn new(connection: DatabaseExecutor<'c>, viewer: &Viewer, dialect: Dialect) -> Self {
+        Self { connection, scope: viewer.reads(), dialect }
+    }
+
+    /// A select of the rows of `E` in scope.
+    pub(super) fn select<E: Owned>(&self) -> ScopedSelect<'_, 'c, E> {
+        ScopedSelect { reader: self, select: unscoped::<E>(), condition: Condition::all() }
+    }
+
+    /// A select of the rows of `E` that belong to a row that has been read: within that row's tenant, so that the
+    /// tenant's index serves a service's token, too.
+    pub(super) fn select_within<E: Owned>(&self, tenant_id: &str) -> ScopedSelect<'_, 'c, E> {
+        self.select::<E>().filter(E::TENANT.eq(tenant_id))
+    }
+
+    /// `column IN ids`, by the index that serves this scope.
+    pub(super) fn id_in<C: ColumnTrait>(&self, column: C, ids: &[Uuid]) -> Expr {
+        match self.scope.tenant_id() {
+            Some(_) => column.is_in(ids.iter().copied()),
+            None => self.dialect.ids_anywhere(column, ids),
+        }
+    }
+
+    pub(super) fn connection(&self) -> &DatabaseExecutor<'c> {
+        &self.connection
+    }
+
+    fn condition<E: Owned>(&self) -> Condition {
+        Condition::all()
+            .add_option(self.scope.tenant_id().map(|tenant_id| E::TENANT.eq(tenant_id)))
+            .add_option(self.scope.owner_id().map(|owner_id| E::OWNER.eq(owner_id)))
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a select begins; the scope is added when it runs"
+)]
+fn unscoped<E: EntityTrait>() -> Select<E> {
+    E::find()
+}
+
+/// A select that can only run under its scope. Conditions are AND-ed under it, also when they are `any()`.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct ScopedSelect<'r, 'c, E: EntityTrait> {
+    reader: &'r Reader<'c>,
+    select: Select<E>,
+    condition: Condition,
+}
+
+impl<E: Owned> ScopedSelect<'_, '_, E> {
+    /// Only rows for which `condition` holds, too.
+    pub(super) fn filter(mut self, condition: impl IntoCondition) -> Self {
+        self.condition = self.condition.add(condition.into_condition());
+        self
+    }
+
+    /// Sorted by `expression`, after what it is sorted by already.
+    pub(super) fn order_by(mut self, expression: impl Into<Expr>, order: Order) -> Self {
+        self.select = QueryOrder::order_by(self.select, expression.into(), order);
+        self
+    }
+
+    /// At most `rows` rows.
+    pub(super) fn limit(mut self, rows: u64) -> Self {
+        self.select = self.select.limit(rows);
+        self
+    }
+
+    /// Locks the rows until the transaction ends. SQLite's one writer has them already.
+    pub(super) fn lock(mut self) -> Self {
+        if self.reader.dialect.is_postgres() {
+            self.select = self.select.lock(LockType::NoKeyUpdate);
+        }
+        self
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn all(self) -> Result<Vec<E::Model>> {
+        let reader = self.reader;
+        self.scoped().all(reader.connection()).await.map_err(failed)
+    }
+
+    /// The first row.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn one(self) -> Result<Option<E::Model>> {
+        let reader = self.reader;
+        self.scoped().one(reader.connection()).await.map_err(failed)
+    }
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn count(self) -> Result<u64> {
+        let reader = self.reader;
+        self.scoped().count(reader.connection()).await.map_err(failed)
+    }
+
+    /// One row of expressions over all rows, such as sums.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn aggregate<R: FromQueryResult>(
+        self,
+        expressions: Vec<(&'static str, Expr)>,
+    ) -> Result<R> {
+        let reader = self.reader;
+        let select = expressions
+            .into_iter()
+            .fold(self.scoped().select_only(), |select, (name, expression)| select.expr_as(expression, name));
+        let row = select.into_model::<R>().one(reader.connection()).await.map_err(failed)?;
+        row.ok_or_else(|| Error::internal("an aggregate gave no row"))
+    }
+
+    fn scoped(self) -> Select<E> {
+        self.select.filter(self.reader.condition::<E>().add(self.condition))
+    }
+}
+
+/// The rows of these executions, each by its own tenant's index.
+pub(super) fn of_executions<C: ColumnTrait>(tenant: C, execution: C, keys: &[(String, Uuid)]) -> Condition {
+    let mut by_tenant: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
+    for (tenant_id, id) in keys {
+        by_tenant.entry(tenant_id).or_default().push(*id);
+    }
+    by_tenant.into_iter().fold(Condition::any(), |any, (tenant_id, ids)| {
+        any.add(tenant.eq(tenant_id).and(execution.is_in(ids)))
+    })
+}
+
+/// A row that its reader may also write: the proof that the writing operations ask for.
+#[derive(Debug, Clone)]
+pub struct Writable<M>(M);
+
+impl<M> Writable<M> {
+    /// Checks that `viewer` may write a row that they could read.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`.
+    pub(super) fn check(viewer: &Viewer, tenant_id: &str, owner_id: &str, row: M) -> Result<Self> {
+        viewer.may_write(tenant_id, owner_id)?;
+        Ok(Self(row))
+    }
+
+    /// The row.
+    pub fn row(&self) -> &M {
+        &self.0
+    }
+
+    /// The row, to be changed in memory before it is saved.
+    pub fn row_mut(&mut self) -> &mut M {
+        &mut self.0
+    }
+
+    /// The row, without the proof.
+    pub fn into_row(self) -> M {
+        self.0
+    }
+}

@@ -1,0 +1,93 @@
+//! What is done without a viewer: a closed list, by name. Each says why it may.
+
+use entity::{change_event, execution, log_stream};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::failure::failed;
+use super::scoped::of_executions;
+use super::write::delete;
+use super::{Store, WriteTx};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use entity::change_event::Kind;
+
+/// Locks the numbering of logs, in one order, so that two transactions cannot wait for each other.
+///
+/// Not scoped, because a group holds the calls of many viewers: whoever uses a row checks it against its own viewer.
+#[expect(clippy::disallowed_methods, reason = "a system operation")]
+pub(super) async fn lock_log_streams(
+    tx: &WriteTx,
+    keys: &[(String, Uuid)],
+) -> Result<Vec<log_stream::Model>> {
+    use log_stream::Column as C;
+    let mut select = log_stream::Entity::find()
+        .filter(of_executions(C::TenantId, C::ExecutionId, keys))
+        .order_by_asc(C::TenantId)
+        .order_by_asc(C::ExecutionId);
+    if tx.dialect.is_postgres() {
+        select = select.lock(LockType::NoKeyUpdate);
+    }
+    select.all(&tx.inner).await.map_err(failed)
+}
+
+impl Store {
+    /// Removes executions that were not to be kept and ended before `now`, at most `rows` of them; says how many, and
+    /// which. Their owners asked for this when they started them.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(clippy::disallowed_methods, reason = "a system operation")]
+    pub async fn discard_executions(&self, now: Timestamp, rows: u64) -> Result<Vec<execution::Model>> {
+        let tx = self.begin().await?;
+        let mut select = execution::Entity::find()
+            .filter(execution::Column::DiscardAt.is_not_null())
+            .filter(execution::Column::DiscardAt.lte(now))
+            .limit(rows);
+        if tx.dialect.is_postgres() {
+            // Another process is at the others.
+            select =
+                select.lock_with_behavior(LockType::Update, sea_orm::sea_query::LockBehavior::SkipLocked);
+        }
+        let gone = select.all(&tx.inner).await.map_err(failed)?;
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        let keys: Vec<_> = gone.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
+        tx.record_changes(Kind::Deleted, &gone.iter().collect::<Vec<_>>(), now).await?;
+        tx.delete_by_key(&keys).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    /// Removes at most `rows` events of the change feed that are older than `before`; says how many. Events have no data
+    /// of their own, and no cursor reaches back that far.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(clippy::disallowed_methods, reason = "a system operation")]
+    pub async fn forget_changes(&self, before: Timestamp, rows: u64) -> Result<u64> {
+        let old: Vec<i64> = change_event::Entity::find()
+            .select_only()
+            .column(change_event::Column::Seq)
+            .filter(change_event::Column::CreatedAt.lt(before))
+            .order_by_asc(change_event::Column::CreatedAt)
+            .limit(rows)
+            .into_tuple()
+            .all(&self.0.read)
+            .await
+            .map_err(failed)?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let tx = self.begin().await?;
+        let deleted =
+            delete::<change_event::Entity>(&tx, Condition::all().add(change_event::Column::Seq.is_in(old)))
+                .await?;
+        tx.commit().await?;
+        Ok(deleted)
+    }
+}

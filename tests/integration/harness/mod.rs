@@ -1,0 +1,46 @@
+//! What every test stands on: a real server on either database, callers of every kind, sockets that can be cut.
+
+mod api;
+mod backend;
+mod client;
+mod janitor;
+mod postgres;
+mod server;
+mod socket;
+mod tail;
+mod team;
+mod token;
+
+use std::time::Duration;
+
+pub(crate) use api::{execution_input, id_of, line, lines, messages};
+pub(crate) use backend::{Backend, for_each_backend, run};
+pub(crate) use client::{Client, Refusal};
+pub(crate) use postgres::Database;
+pub(crate) use server::Server;
+pub(crate) use socket::{Event, Socket, Subscription};
+pub(crate) use tail::{ResumingTail, Session, Tail};
+pub(crate) use team::Team;
+pub(crate) use token::{Claims, SECRET};
+
+/// How long a test waits for something that should come at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `event`, and names it in the failure when it does not come in time.
+pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, event).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not come within {PATIENCE:?}"),
+    }
+}
+
+/// A fresh name, so that tests on one server never meet.
+pub(crate) fn unique(prefix: &str) -> String {
+    format!("{prefix}-{}", runledger::clock::new_id())
+}
+
+/// A number below `bound`, different on each run: for cuts at moments that nobody chose.
+pub(crate) fn chance(bound: u64) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(bound) % bound
+}

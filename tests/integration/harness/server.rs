@@ -1,0 +1,281 @@
+//! A real server process that can be killed, terminated and started again on the same data and port.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::sync::{OnceCell, oneshot, watch};
+
+use super::{Backend, Database, SECRET, backend::ForBackend, client::Client, janitor, soon, token::Claims};
+
+const READY: &str = "listening on http://";
+/// How much of a server's log a failed test shows.
+const LOG_LINES_SHOWN_MAX: usize = 80;
+
+/// A running server. Clones are the same server; it ends with the last of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Server(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: TempDir,
+    database: Database,
+    environment: Vec<(String, String)>,
+    address: SocketAddr,
+    process: Mutex<Option<Child>>,
+    running: watch::Sender<bool>,
+}
+
+/// What differs from the usual server.
+#[derive(Debug)]
+pub(crate) struct ServerBuilder {
+    database: Database,
+    environment: Vec<(String, String)>,
+}
+
+impl ServerBuilder {
+    /// Sets a variable of the server's environment, which is else nearly empty.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) async fn start(self) -> Server {
+        let folder =
+            tempfile::Builder::new().prefix("runledger-server-").tempdir().expect("a temporary folder");
+        let dir = folder.path().display();
+        janitor::when_the_tests_end(&format!(
+            "[ -f '{dir}/pid' ] && kill -9 \"$(cat '{dir}/pid')\"; rm -rf '{dir}'"
+        ));
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (process, address) = spawn(folder.path(), &self.database, &self.environment, any_port).await;
+        Server(Arc::new(Inner {
+            folder,
+            database: self.database,
+            environment: self.environment,
+            address,
+            process: Mutex::new(Some(process)),
+            running: watch::Sender::new(true),
+        }))
+    }
+}
+
+impl Server {
+    /// A server on `database`, which another may use too.
+    pub(crate) fn on_database(database: Database) -> ServerBuilder {
+        ServerBuilder { database, environment: Vec::new() }
+    }
+
+    /// A server with a database of its own.
+    pub(crate) async fn builder(backend: Backend) -> ServerBuilder {
+        Self::on_database(
+            Database::fresh(backend).await.expect("the test runs only where the backend can be had"),
+        )
+    }
+
+    /// The one server of a backend that all tests share that need no more than a fresh tenant.
+    pub(crate) async fn shared(backend: Backend) -> Option<Self> {
+        static SQLITE: OnceCell<Option<Server>> = OnceCell::const_new();
+        static POSTGRES: OnceCell<Option<Server>> = OnceCell::const_new();
+        let cell = match backend {
+            Backend::Sqlite => &SQLITE,
+            Backend::Postgres => &POSTGRES,
+        };
+        cell.get_or_init(|| Self::on(backend)).await.clone()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    pub(crate) fn socket_url(&self) -> String {
+        format!("ws://{}/graphql", self.0.address)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    /// The SQLite file.
+    pub(crate) fn database_file(&self) -> PathBuf {
+        let files = fs::read_dir(self.data_folder()).expect("the server made its data folder");
+        let is_sqlite =
+            |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3"));
+        files.flatten().map(|entry| entry.path()).find(is_sqlite).expect("one file is a SQLite database")
+    }
+
+    pub(crate) fn client(&self, claims: &Claims) -> Client {
+        Client::new(self, Some(claims.token()))
+    }
+
+    /// Ends the process at once, as a power cut would.
+    pub(crate) fn kill9(&self) {
+        self.0.running.send_replace(false);
+        if let Some(mut process) = self.take_process() {
+            process.kill().expect("it is our child");
+            process.wait().expect("it is our child");
+        }
+    }
+
+    /// Asks the process to end (SIGTERM) and waits until it has.
+    pub(crate) async fn terminate(&self) -> ExitStatus {
+        let mut process = self.take_process().expect("the server runs");
+        signal(process.id(), "TERM");
+        self.0.running.send_replace(false);
+        let end = tokio::task::spawn_blocking(move || process.wait());
+        soon("the server's end", end).await.expect("the waiting does not panic").expect("it is our child")
+    }
+
+    /// Starts it again on the same data and port.
+    pub(crate) async fn restart(&self) {
+        let inner = &self.0;
+        let (process, _) =
+            spawn(inner.folder.path(), &inner.database, &inner.environment, inner.address).await;
+        *inner.process.lock().expect("no holder panics") = Some(process);
+        inner.running.send_replace(true);
+    }
+
+    /// Waits while the server is away. Nobody should knock meanwhile: a port without a listener can connect to itself.
+    pub(crate) async fn running(&self) {
+        let mut running = self.0.running.subscribe();
+        soon("the server's start", running.wait_for(|running| *running)).await.expect("the sender is ours");
+        assert!(self.is_alive() || !*running.borrow(), "the server ended by itself");
+    }
+
+    /// Whether its process runs.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut process = self.0.process.lock().expect("no holder panics");
+        process.as_mut().is_some_and(|process| process.try_wait().expect("it is our child").is_none())
+    }
+
+    /// Everything it has logged so far. The server writes a request's log before its answer.
+    pub(crate) fn log(&self) -> String {
+        self.0.log()
+    }
+
+    fn data_folder(&self) -> PathBuf {
+        self.0.folder.path().join("data")
+    }
+
+    fn take_process(&self) -> Option<Child> {
+        self.0.process.lock().expect("no holder panics").take()
+    }
+}
+
+impl ForBackend for Server {
+    /// A server of the test's own.
+    async fn on(backend: Backend) -> Option<Self> {
+        Some(Self::on_database(Database::fresh(backend).await?).start().await)
+    }
+}
+
+impl Inner {
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(log_file(self.folder.path())).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.lock().ok().and_then(|mut process| process.take()) {
+            // It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            show_log(&self.log());
+        }
+    }
+}
+
+/// Prints the end of a server's log, for the reader of a failed test.
+pub(crate) fn show_log(log: &str) {
+    let lines: Vec<_> = log.lines().collect();
+    let skipped = lines.len().saturating_sub(LOG_LINES_SHOWN_MAX);
+    eprintln!("--- the server's log ({skipped} lines before these)\n{}\n---", lines[skipped..].join("\n"));
+}
+
+/// Sends a signal by its name.
+pub(crate) fn signal(process_id: u32, name: &str) {
+    let command = format!("kill -{name} {process_id}");
+    let status = Command::new("sh").args(["-c", &command]).status().expect("a shell starts");
+    assert!(status.success(), "{command}");
+}
+
+/// The program under test, with a clean environment: nothing of the developer's reaches it.
+pub(crate) fn runledger(working_folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runledger"));
+    command.env_clear().current_dir(working_folder);
+    for name in ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+async fn spawn(
+    folder: &Path,
+    database: &Database,
+    environment: &[(String, String)],
+    listen: SocketAddr,
+) -> (Child, SocketAddr) {
+    let log = File::options().append(true).create(true).open(log_file(folder)).expect("the log opens");
+    let mut command = runledger(folder);
+    command.arg("serve").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    command
+        .env("RUNLEDGER_LISTEN", listen.to_string())
+        .env("RUNLEDGER_DATA_DIR", folder.join("data"))
+        .env("RUNLEDGER_JWT_SECRET", SECRET);
+    if let Database::Postgres { url, .. } = database {
+        command.env("DATABASE_URL", url);
+    }
+    command.envs(environment.iter().cloned());
+    let mut process = command.spawn().expect("the program starts");
+    fs::write(folder.join("pid"), process.id().to_string()).expect("the folder is ours");
+
+    let ready = announced_address(process.stdout.take().expect("it is piped"));
+    match tokio::time::timeout(START_SECONDS_MAX, ready).await {
+        Ok(Ok(address)) => (process, address),
+        failure => {
+            let _ = process.kill();
+            let status = process.wait().expect("it is our child");
+            show_log(&fs::read_to_string(log_file(folder)).unwrap_or_default());
+            match failure {
+                Err(_) => panic!("the server did not print `{READY}…` within {START_SECONDS_MAX:?}"),
+                Ok(_) => panic!("the server ended before it printed `{READY}…`: {status}"),
+            }
+        }
+    }
+}
+
+/// Long: in CI a first start may share two cores with many others.
+const START_SECONDS_MAX: Duration = Duration::from_secs(60);
+
+/// The address of the line that says that the server is ready; goes on reading so that the server never blocks.
+fn announced_address(stdout: ChildStdout) -> oneshot::Receiver<SocketAddr> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut sender = Some(sender);
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let address =
+                line.split_once(READY).and_then(|(_, rest)| rest.trim_end_matches('/').parse().ok());
+            if let (Some(address), Some(sender)) = (address, sender.take_if(|_| address.is_some())) {
+                // Nobody waits any longer when the start has failed.
+                let _ = sender.send(address);
+            }
+        }
+    });
+    receiver
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("server.log")
+}

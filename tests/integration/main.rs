@@ -1,0 +1,12 @@
+//! What Runledger promises, tried from outside: every test talks to a real server process over its public API, on
+//! SQLite and on PostgreSQL. One file holds the tests of one promise; `harness` holds what they stand on.
+
+mod harness;
+
+mod changes;
+mod crash;
+mod endurance;
+mod executions;
+mod lists;
+mod logs;
+mod tails;
