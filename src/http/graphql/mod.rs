@@ -31,21 +31,30 @@ use failure::Failure;
 use media::{Body, MediaType};
 
 /// Answers one request.
-pub(super) async fn answer(transport: &Transport, request: Request) -> Response {
+pub(super) async fn answer(transport: &Transport, mut request: Request) -> Response {
     if is_a_browser_looking(&request) {
         return Redirect::temporary(GRAPHIQL_PATH).into_response();
     }
     let request_id = RequestId::generate();
-    let Some(media_type) = media::negotiate(request.headers()) else {
-        return respond::failed(MediaType::Json, request_id, &Failure::not_acceptable());
+    let accepted = media::negotiate(request.headers());
+    let outcome = match accepted {
+        Some(_) => run(transport, request_id, &mut request).await,
+        None => Err(Failure::not_acceptable()),
     };
-    match run(transport, request_id, request).await {
+    body::drain(request).await;
+    let media_type = accepted.unwrap_or(MediaType::Json);
+    match outcome {
         Ok(outcome) => respond::outcome(media_type, request_id, &outcome),
         Err(failure) => respond::failed(media_type, request_id, &failure),
     }
 }
 
-async fn run(transport: &Transport, request_id: RequestId, request: Request) -> Result<Outcome, Failure> {
+/// Leaves the body in the request when it answers without reading it.
+async fn run(
+    transport: &Transport,
+    request_id: RequestId,
+    request: &mut Request,
+) -> Result<Outcome, Failure> {
     let is_read_only = match *request.method() {
         Method::GET | Method::HEAD => true,
         Method::POST => false,
@@ -67,14 +76,14 @@ async fn run(transport: &Transport, request_id: RequestId, request: Request) -> 
     Ok(transport.engine.execute(request_id, viewer.as_ref(), guarded).await)
 }
 
-async fn posted_params(request: Request, viewer: Option<&Viewer>) -> Result<Params, Failure> {
+async fn posted_params(request: &mut Request, viewer: Option<&Viewer>) -> Result<Params, Failure> {
     match media::body(request.headers())? {
-        Body::Json => Ok(params::from_json(&body::read(request).await?)?),
+        Body::Json => Ok(params::from_json(&body::read(std::mem::take(request)).await?)?),
         // Files are written to disk before anything else is known of the request.
         Body::Multipart if viewer.is_none() => {
             Err(Failure::unauthenticated("a token is required to send files"))
         }
-        Body::Multipart => upload::receive(request).await,
+        Body::Multipart => upload::receive(std::mem::take(request)).await,
     }
 }
 
