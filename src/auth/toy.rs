@@ -14,9 +14,9 @@ pub(crate) fn authenticator() -> Authenticator {
     Authenticator::new(&settings.check().unwrap().tokens).unwrap()
 }
 
-/// A token that lives for some milliseconds; negative: it has expired.
+/// A token that lives for some milliseconds, rounded up to the end of a second; negative: it has expired.
 pub(crate) fn token(user: &str, organisation: &str, milliseconds: i64) -> String {
-    let expiry = std::time::Duration::from_millis((now().timestamp_millis() + milliseconds).unsigned_abs());
-    let claims = json!({ "sub": user, "org_id": organisation, "exp": expiry.as_secs_f64() });
+    let expiry = (now().timestamp_millis() + milliseconds).div_euclid(1_000) + i64::from(milliseconds > 0);
+    let claims = json!({ "sub": user, "org_id": organisation, "exp": expiry });
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }

@@ -20,11 +20,14 @@ const LINES_PER_CALL_MAX: u64 = 5;
 
 async fn no_tail_loses_or_doubles_a_line_while_tokens_end_and_sockets_are_cut(server: Server) {
     let team = Team::of(&server);
+    let mut ids = Vec::new();
+    for _ in 0..EXECUTIONS {
+        ids.push(team.owner.start_any().await);
+    }
     let until = Instant::now() + DURATION;
     let mut appenders = JoinSet::new();
     let mut tails = Vec::new();
-    for number in 0..EXECUTIONS {
-        let id = team.owner.start_any().await;
+    for (number, id) in ids.into_iter().enumerate() {
         let session = Session::short(team.owner_claims(), TOKEN_SECONDS);
         let session = if number % 2 == 0 { session.renewed_every(RENEWED_EVERY) } else { session };
         tails.push(ResumingTail::start(&server, &id, session));

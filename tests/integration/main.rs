@@ -9,4 +9,5 @@ mod endurance;
 mod executions;
 mod lists;
 mod logs;
+mod ownership;
 mod tails;

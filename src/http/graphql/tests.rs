@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::auth::toy::token;
-use crate::config::AllowedOrigins;
 use crate::http::TransportSettings;
 use crate::http::toy::Server;
 
@@ -216,7 +215,7 @@ async fn other_origins_may_call_only_when_they_are_named() {
     let response = preflight(&closed).await.unwrap();
     assert!(!response.headers().contains_key("access-control-allow-origin"));
 
-    let allowed_origins = AllowedOrigins::These(vec!["https://dashboard.example".into()]);
+    let allowed_origins = crate::config::AllowedOrigins::These(vec!["https://dashboard.example".into()]);
     let open = Server::start(TransportSettings { allowed_origins, ..TransportSettings::default() }).await;
     let response = preflight(&open).await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], "https://dashboard.example");

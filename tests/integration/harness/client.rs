@@ -122,6 +122,11 @@ impl Answer {
 }
 
 impl Refusal {
+    /// The refusal that stands for a socket that was closed instead of an answer.
+    pub(crate) fn with_code(code: &str) -> Self {
+        Self { status: 200, errors: vec![json!({ "message": code, "extensions": { "code": code } })] }
+    }
+
     /// The code of the first error.
     pub(crate) fn code(&self) -> &str {
         self.extension("code").as_str().unwrap_or("(no code)")

@@ -2,6 +2,7 @@
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde::Serialize;
+use serde_json::Value;
 
 /// What every server of the tests verifies tokens with.
 pub(crate) const SECRET: &str = "a-secret-that-only-the-tests-know-0123456789abcdef";
@@ -51,12 +52,12 @@ impl Claims {
 
     /// The token, as the servers accept it.
     pub(crate) fn token(&self) -> String {
-        self.signed_with(SECRET)
+        sign(self, SECRET)
     }
 
     /// The token, signed by somebody else.
     pub(crate) fn forged(&self) -> String {
-        self.signed_with(OTHER_SECRET)
+        sign(self, OTHER_SECRET)
     }
 
     /// As `request.jwt.claims` of a PostgreSQL session has them.
@@ -64,8 +65,13 @@ impl Claims {
         serde_json::to_string(self).expect("claims are plain")
     }
 
-    fn signed_with(&self, secret: &str) -> String {
-        encode(&Header::default(), self, &EncodingKey::from_secret(secret.as_bytes()))
-            .expect("claims are plain")
+    /// A token that says whatever the test wants.
+    pub(crate) fn sign_any(claims: &Value) -> String {
+        sign(claims, SECRET)
     }
+}
+
+fn sign(claims: &impl Serialize, secret: &str) -> String {
+    encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes()))
+        .expect("claims are plain")
 }
