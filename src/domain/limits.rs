@@ -104,6 +104,8 @@ pub const GRAPHQL_ERROR_MESSAGE_CHARS_MAX: Limit = limit("graphql_error_message_
 pub const REQUEST_TIME_SECONDS_MAX: Limit = limit("request_time_seconds_max", 30);
 /// A request body other than an upload.
 pub const HTTP_BODY_BYTES_MAX: Limit = limit("http_body_bytes_max", 8 * 1024 * 1024);
+/// Of a body that is not wanted: read all the same, so that the client reads the answer.
+pub const HTTP_UNREAD_BODY_BYTES_MAX: Limit = limit("http_unread_body_bytes_max", 256 * 1024);
 /// From the head of a request to the end of its body, uploads excepted.
 pub const HTTP_BODY_TIME_SECONDS_MAX: Limit = limit("http_body_time_seconds_max", 30);
 

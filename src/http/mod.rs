@@ -3,7 +3,6 @@
 //! [`graphql`] answers `GET`, `HEAD` and `POST` by the GraphQL-over-HTTP specification, [`socket`] speaks
 //! graphql-transport-ws. Both take the same road: authenticate, guard, execute.
 
-mod bearer;
 mod graphiql;
 pub mod graphql;
 mod health;

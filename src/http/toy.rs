@@ -240,12 +240,12 @@ impl Server {
     }
 }
 
-/// `RUNLEDGER_TOY_LISTEN=127.0.0.1:4000 cargo test serve_the_toy_schema -- --ignored`; tokens are
-/// `user.tenant.<milliseconds since 1970>`.
+/// `RUNLEDGER_TOY_LISTEN=127.0.0.1:4000 cargo test serve_the_toy_schema -- --ignored --nocapture`
 #[tokio::test]
 #[ignore = "serves until it is stopped, for tests/clients"]
 async fn serve_the_toy_schema() {
     let address = std::env::var("RUNLEDGER_TOY_LISTEN").unwrap_or("127.0.0.1:4000".into());
     let mut server = Server::listen(&address, TransportSettings::default()).await;
+    println!("a token for an hour: {}", toy::token("alice", "acme", 3_600_000));
     (&mut server.task).await.unwrap();
 }

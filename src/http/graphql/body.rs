@@ -1,15 +1,24 @@
 //! A body in memory: at most `http_body_bytes_max`, and whole within `http_body_time_seconds_max`.
+//!
+//! A body that is not wanted is still taken from the wire when it is small: a client that is writing it while the
+//! connection closes sees a broken connection instead of the answer.
+
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use crate::domain::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_TIME_SECONDS_MAX};
+use crate::domain::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_TIME_SECONDS_MAX, HTTP_UNREAD_BODY_BYTES_MAX};
 use crate::error::Error;
 
 use super::failure::Failure;
 
+/// How long a client is waited for that sends what nobody wants.
+pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(1);
+
+/// Reads the whole body.
 pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
     let announced_bytes = request
         .headers()
@@ -29,6 +38,21 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
             Err(Failure::new(StatusCode::REQUEST_TIMEOUT, Error::bad_input("body", message)))
         }
     }
+}
+
+/// Reads what is left of a request and forgets it, within a second and `http_unread_body_bytes_max`.
+pub(super) async fn drain(request: Request) {
+    let mut chunks = request.into_body().into_data_stream();
+    let draining = async {
+        let mut size_bytes = 0;
+        while let Some(Ok(chunk)) = chunks.next().await {
+            size_bytes += chunk.len();
+            if HTTP_UNREAD_BODY_BYTES_MAX.is_passed_by(size_bytes) {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DRAIN_WAIT, draining).await;
 }
 
 async fn collect(request: Request, announced_bytes: usize) -> Result<Vec<u8>, Failure> {

@@ -21,31 +21,40 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use crate::auth::{Authenticator, Viewer};
+use crate::auth::{self, Authenticator, Viewer};
 use crate::error::Error;
 use crate::graphql::guard::{OperationKind, Params};
 use crate::graphql::{Outcome, RequestId};
 
-use super::{GRAPHIQL_PATH, Transport, bearer, params};
+use super::{GRAPHIQL_PATH, Transport, params};
 use failure::Failure;
 use media::{Body, MediaType};
 
 /// Answers one request.
-pub(super) async fn answer(transport: &Transport, request: Request) -> Response {
+pub(super) async fn answer(transport: &Transport, mut request: Request) -> Response {
     if is_a_browser_looking(&request) {
         return Redirect::temporary(GRAPHIQL_PATH).into_response();
     }
     let request_id = RequestId::generate();
-    let Some(media_type) = media::negotiate(request.headers()) else {
-        return respond::failed(MediaType::Json, request_id, &Failure::not_acceptable());
+    let accepted = media::negotiate(request.headers());
+    let outcome = match accepted {
+        Some(_) => run(transport, request_id, &mut request).await,
+        None => Err(Failure::not_acceptable()),
     };
-    match run(transport, request_id, request).await {
+    body::drain(request).await;
+    let media_type = accepted.unwrap_or(MediaType::Json);
+    match outcome {
         Ok(outcome) => respond::outcome(media_type, request_id, &outcome),
         Err(failure) => respond::failed(media_type, request_id, &failure),
     }
 }
 
-async fn run(transport: &Transport, request_id: RequestId, request: Request) -> Result<Outcome, Failure> {
+/// Leaves the body in the request when it answers without reading it.
+async fn run(
+    transport: &Transport,
+    request_id: RequestId,
+    request: &mut Request,
+) -> Result<Outcome, Failure> {
     let is_read_only = match *request.method() {
         Method::GET | Method::HEAD => true,
         Method::POST => false,
@@ -67,20 +76,20 @@ async fn run(transport: &Transport, request_id: RequestId, request: Request) -> 
     Ok(transport.engine.execute(request_id, viewer.as_ref(), guarded).await)
 }
 
-async fn posted_params(request: Request, viewer: Option<&Viewer>) -> Result<Params, Failure> {
+async fn posted_params(request: &mut Request, viewer: Option<&Viewer>) -> Result<Params, Failure> {
     match media::body(request.headers())? {
-        Body::Json => Ok(params::from_json(&body::read(request).await?)?),
+        Body::Json => Ok(params::from_json(&body::read(std::mem::take(request)).await?)?),
         // Files are written to disk before anything else is known of the request.
         Body::Multipart if viewer.is_none() => {
             Err(Failure::unauthenticated("a token is required to send files"))
         }
-        Body::Multipart => upload::receive(request).await,
+        Body::Multipart => upload::receive(std::mem::take(request)).await,
     }
 }
 
 async fn viewer(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Option<Viewer>, Failure> {
     let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = authorization.to_str().ok().and_then(bearer::token);
+    let token = authorization.to_str().ok().and_then(auth::bearer);
     let token =
         token.ok_or_else(|| Failure::unauthenticated("the Authorization header has no bearer token"))?;
     match authenticator.authenticate(token).await {

@@ -22,6 +22,7 @@ use crate::error::{Error, Limit};
 use crate::graphql::guard::{Params, upload_reference};
 use crate::http::params;
 
+use super::body::DRAIN_WAIT;
 use super::failure::Failure;
 
 /// From the name of a part to the variables that it is the value of, such as `variables.input.archive`.
@@ -33,16 +34,24 @@ pub(super) async fn receive(mut request: Request) -> Result<Params, Failure> {
     DefaultBodyLimit::disable().apply(&mut request);
     let multipart = Multipart::from_request(request, &()).await;
     let mut parts = multipart.map_err(|error| Failure::malformed("body", error.body_text()))?;
+    let received = read_parts(&mut parts).await;
+    if received.is_err() {
+        let draining = async { while let Ok(Some(_)) = parts.next_field().await {} };
+        let _ = timeout(DRAIN_WAIT, draining).await;
+    }
+    received
+}
 
-    let operations = required_part(&mut parts, "operations", HTTP_BODY_BYTES_MAX).await?;
+async fn read_parts(parts: &mut Multipart) -> Result<Params, Failure> {
+    let operations = required_part(parts, "operations", HTTP_BODY_BYTES_MAX).await?;
     let mut params = params::from_json(&operations)?;
-    let map = required_part(&mut parts, "map", UPLOAD_MAP_BYTES_MAX).await?;
+    let map = required_part(parts, "map", UPLOAD_MAP_BYTES_MAX).await?;
     let mut waiting: FileMap = serde_json::from_slice(&map)
         .map_err(|error| Failure::malformed("map", format!("the part is not a map of files: {error}")))?;
     if UPLOAD_FILES_MAX.is_passed_by(waiting.len()) {
         return Err(too_large("map", UPLOAD_FILES_MAX));
     }
-    while let Some(part) = next_part(&mut parts).await? {
+    while let Some(part) = next_part(parts).await? {
         let paths = part.name().and_then(|name| waiting.remove(name));
         let paths =
             paths.ok_or_else(|| Failure::malformed("map", "a file is not in the map, or comes twice"))?;

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::auth::bearer;
 use crate::clock::Timestamp;
 use crate::graphql::Outcome;
 use crate::graphql::guard::Params;
-use crate::http::{bearer, params};
+use crate::http::params;
 
 /// What a client says.
 pub(super) enum ClientMessage {
@@ -41,7 +42,7 @@ impl Payload {
             .and_then(|fields| fields.get("authorization").or_else(|| fields.get("Authorization")));
         match value {
             None | Some(Value::Null) => Credentials::Absent,
-            Some(value) => match value.as_str().and_then(bearer::token_or_bare) {
+            Some(value) => match value.as_str().and_then(bearer_or_bare) {
                 Some(token) => Credentials::Token(token),
                 None => Credentials::Unusable,
             },
@@ -83,6 +84,12 @@ impl ClientMessage {
             _ => Err("unknown type".into()),
         }
     }
+}
+
+/// The token of `Bearer <token>`, or of a bare token, as clients put it into `connectionParams`.
+fn bearer_or_bare(authorization: &str) -> Option<&str> {
+    let text = authorization.trim();
+    if text.contains(' ') { bearer(text) } else { (!text.is_empty()).then_some(text) }
 }
 
 fn payload(payload: Option<&RawValue>) -> Result<Payload, Cow<'static, str>> {
@@ -207,5 +214,6 @@ mod tests {
         assert_eq!(read(r#"{"Authorization":"t"}"#).credentials(), Credentials::Token("t"));
         assert_eq!(read(r#"{"authorization":"Basic t"}"#).credentials(), Credentials::Unusable);
         assert_eq!(read(r#"{"authorization":1}"#).credentials(), Credentials::Unusable);
+        assert_eq!(read(r#"{"authorization":""}"#).credentials(), Credentials::Unusable);
     }
 }

@@ -109,7 +109,8 @@ async fn a_shutdown_closes_every_socket_and_can_be_waited_for() {
 #[tokio::test]
 async fn an_expired_token_closes_the_socket_in_the_middle_of_a_stream() {
     let server = default_server().await;
-    let mut client = Client::ready(&server, 300).await;
+    // An expiry is in whole seconds.
+    let mut client = Client::ready(&server, 1_500).await;
     let begun = Instant::now();
     client.subscribe("1", CHANGES).await;
     assert_eq!(client.close_code().await, 4403);
@@ -119,13 +120,13 @@ async fn an_expired_token_closes_the_socket_in_the_middle_of_a_stream() {
 #[tokio::test]
 async fn a_renewed_token_outlives_the_first_and_the_stream_goes_on() {
     let server = default_server().await;
-    let mut client = Client::ready(&server, 400).await;
+    let mut client = Client::ready(&server, 2_500).await;
     client.subscribe("1", CHANGES).await;
     let renewal = json!({ "authorization": format!("Bearer {}", token("alice", "acme", 60_000)) });
     client.say(&json!({ "type": "ping", "payload": renewal })).await;
     let begun = Instant::now();
     let (mut is_renewed, mut last_cursor) = (false, -1);
-    while begun.elapsed() < Duration::from_millis(800) {
+    while begun.elapsed() < Duration::from_millis(3_000) {
         let message = client.hear().await;
         if message["type"] == "pong" {
             is_renewed = message["payload"]["expiresAt"].is_string();
