@@ -10,4 +10,5 @@ mod executions;
 mod lists;
 mod logs;
 mod ownership;
+mod statements;
 mod tails;
