@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod bad_input;
 mod changes;
 mod crash;
 mod endurance;
@@ -12,3 +13,4 @@ mod logs;
 mod ownership;
 mod statements;
 mod tails;
+mod two_processes;
