@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod bad_input;
 mod changes;
 mod crash;
 mod endurance;
@@ -10,4 +11,6 @@ mod executions;
 mod lists;
 mod logs;
 mod ownership;
+mod statements;
 mod tails;
+mod two_processes;

@@ -14,7 +14,7 @@ mod token;
 use std::time::Duration;
 
 pub(crate) use api::{execution_input, id_of, line, lines, messages};
-pub(crate) use backend::{Backend, for_each_backend, run};
+pub(crate) use backend::{Backend, ForBackend, for_each_backend, run};
 pub(crate) use client::{Client, Refusal};
 pub(crate) use postgres::Database;
 pub(crate) use server::Server;

@@ -1,0 +1,303 @@
+//! What reading costs in SQL: as many statements for a hundred rows as for one, each by an index of the tenant's.
+
+mod plan;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Backend, Client, Server, Socket, Team, for_each_backend, id_of, line, unique};
+
+for_each_backend!(
+    a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one,
+    lists_never_read_what_was_not_asked_for,
+    every_list_and_look_up_uses_an_index_of_the_tenant,
+);
+
+/// A server that logs each statement as a line of JSON.
+async fn logging_server(backend: Backend) -> Server {
+    let builder = Server::builder(backend).await;
+    builder.env("RUNLEDGER_LOG", "warn,sqlx::query=debug").env("RUNLEDGER_LOG_FORMAT", "json").start().await
+}
+
+const EXECUTION: &str = "id status name ownerId inputs result error project { id key name } heartbeatAt
+    tokens { total } costUsd durationMs revision visual { enabled } createdAt";
+
+async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: Backend) {
+    let team = Team::of(&logging_server(backend).await);
+    let run = unique("run");
+    team.owner.record(json!([recorded(&run, 0)])).await.expect("it is fine");
+    start_with_lines(&team.owner, &run, 1).await;
+
+    let lists = [
+        format!("query ($n: Int!) {{ executions(first: $n) {{ nodes {{ {EXECUTION} }} totalCount }} }}"),
+        format!("query ($n: Int!) {{ executions(last: $n, orderBy: COSTLIEST) {{ edges {{ node {{ {EXECUTION} }} }} }} }}"),
+        format!("query ($n: Int!) {{ activeExecutions(first: $n) {{ nodes {{ {EXECUTION} }} totalCount }} }}"),
+        format!(
+            "query ($n: Int!, $run: String!) {{
+                workflowRun(id: $run) {{ status executions(first: $n) {{ nodes {{ {EXECUTION} }} }} logs(last: $n) {{ seq }} }}
+            }}"
+        ),
+        format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ... on Execution {{ {EXECUTION} }} }} }}"),
+        "query ($n: Int!) { projects(first: $n) { nodes { id key name createdAt } totalCount } }".into(),
+    ];
+    let mut counts = Vec::new();
+    for list in &lists {
+        counts.push(fewest_statements_of(&team, list, variables(&team, &run, 1).await).await.len());
+    }
+    team.owner.record((1..100).map(|number| recorded(&run, number)).collect()).await.expect("they are fine");
+    start_with_lines(&team.owner, &run, 99).await;
+    for (list, count) in lists.iter().zip(counts) {
+        let statements = fewest_statements_of(&team, list, variables(&team, &run, 100).await).await;
+        assert!(
+            count > 0 && statements.len() == count,
+            "{count} for one row, now {}\n{list}",
+            statements.join("\n")
+        );
+    }
+}
+
+async fn lists_never_read_what_was_not_asked_for(backend: Backend) {
+    let team = Team::of(&logging_server(backend).await);
+    team.owner.record(json!([recorded("run", 0)])).await.expect("it is fine");
+    let slim =
+        fewest_statements_of(&team, "{ executions { nodes { id status name costUsd } } }", json!({})).await;
+    assert_eq!(slim.len(), 1, "neither the large values, nor the logs, nor a count: {slim:#?}");
+}
+
+async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    let id = fill(&team).await;
+    let mut statements = BTreeSet::new();
+    for document in [
+        "query ($id: ID!) { node(id: $id) { id } }",
+        "query ($id: ID!) { nodes(ids: [$id]) { id ... on Execution { inputs heartbeatAt project { id } } } }",
+        "query ($id: ID!) { execution(id: $id) { id inputs logs(first: 2) { nodes { seq } totalCount } } }",
+        "query ($id: ID!) { execution(id: $id) { logs(last: 2, filter: { search: \"x\" }) { nodes { seq } totalCount } } }",
+        "query ($project: ID!) { project(id: $project) { id } node(id: $project) { id } }",
+        "query ($run: String!) {
+            workflowRun(id: $run) { status costUsd executions { nodes { id } totalCount } logs(filter: { levels: [INFO] }) { seq } }
+        }",
+    ] {
+        statements.extend(statements_of(&team, document, variables_of(&team, &id).await).await);
+    }
+    for (list, arguments) in [
+        (
+            "executions",
+            vec![
+                json!({}),
+                json!({ "orderBy": "OLDEST" }),
+                json!({ "orderBy": "LONGEST" }),
+                json!({ "orderBy": "COSTLIEST" }),
+            ],
+        ),
+        ("executions", filters(&id)),
+        ("activeExecutions", vec![json!({})]),
+        ("projects", vec![json!({})]),
+    ] {
+        for arguments in arguments {
+            statements.extend(statements_of_pages(&team, list, &arguments).await);
+        }
+    }
+    statements.extend(statements_of_subscriptions(&team, &id).await);
+
+    let statements: Vec<_> = statements.into_iter().collect();
+    let complaints = plan::complaints(&server, &statements).await;
+    assert!(statements.len() > 20, "the walk came to {} statements", statements.len());
+    assert!(
+        complaints.is_empty(),
+        "{} of {}:\n{}",
+        complaints.len(),
+        statements.len(),
+        complaints.join("\n")
+    );
+}
+
+/// The filters of lists: each field alone.
+fn filters(id: &str) -> Vec<Value> {
+    [
+        json!({ "ids": [id] }),
+        json!({ "statuses": ["RUNNING"] }),
+        json!({ "statuses": ["RUNNING", "QUEUED"] }),
+        json!({ "modes": ["CLOUD_RUN"] }),
+        json!({ "workflowIds": ["workflow"] }),
+        json!({ "workflowRunIds": ["run 1", "run 2"] }),
+        json!({ "projectKeys": ["project 1"] }),
+        json!({ "ownerIds": [Team::OWNER] }),
+        json!({ "visualOnly": true }),
+        json!({ "createdAt": { "from": "2026-01-01T00:00:00Z", "to": "2036-01-01T00:00:00Z" } }),
+        json!({ "completedAt": { "from": "2026-01-01T00:00:00Z" } }),
+        json!({ "durationMs": { "min": 1 } }),
+        json!({ "totalTokens": { "max": 1 } }),
+        json!({ "costUsd": { "min": "1" } }),
+    ]
+    .map(|filter| json!({ "filter": filter }))
+    .into()
+}
+
+/// The statements of a first page, the one after it, the last page and the one before that, each with its count.
+async fn statements_of_pages(team: &Team, list: &str, arguments: &Value) -> BTreeSet<String> {
+    let both_ways = list != "activeExecutions";
+    let mut statements = BTreeSet::new();
+    for (count, cursor, of) in [("first", "after", "endCursor"), ("last", "before", "startCursor")] {
+        if count == "last" && !both_ways {
+            continue;
+        }
+        let page = |cursor_argument: &str| {
+            let given: String = arguments
+                .as_object()
+                .expect("arguments are an object")
+                .iter()
+                .fold(String::new(), |given, (name, value)| given + &format!("{name}: {} ", literal(value)));
+            format!(
+                "{{ {list}({count}: 2 {given} {cursor_argument}) {{ nodes {{ id }} pageInfo {{ {of} }} totalCount }} }}"
+            )
+        };
+        statements.extend(statements_of(team, &page(""), json!({})).await);
+        let data = team.owner.query(&page(""), json!({})).await;
+        if let Some(at) = data[list]["pageInfo"][of].as_str() {
+            statements.extend(statements_of(team, &page(&format!("{cursor}: \"{at}\"")), json!({})).await);
+        }
+    }
+    statements
+}
+
+/// A value as GraphQL writes it: JSON but for the names of fields and enum values.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{name}: {}", literal(value))).collect();
+            format!("{{ {} }}", fields.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(" ")),
+        Value::String(word)
+            if !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '_') =>
+        {
+            word.clone()
+        }
+        plain => plain.to_string(),
+    }
+}
+
+async fn statements_of_subscriptions(team: &Team, id: &str) -> BTreeSet<String> {
+    let after = team.owner.query("{ changesCursor }", json!({})).await["changesCursor"].take();
+    team.owner.update(json!({ "id": id, "costUsd": "1" })).await.expect("it is running");
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let before = team.server.log().len();
+        let socket = Socket::connect(&team.owner).await;
+        for document in [
+            "subscription ($id: ID!) { executionChanged(id: $id) { id inputs } }",
+            "subscription ($after: String) { executionsChanged(after: $after) { execution { id inputs } } }",
+            "subscription ($id: ID!) { logTail(executionId: $id) { nextSeq } }",
+            "subscription ($id: ID!) { logTail(executionId: $id, last: 1) { nextSeq } }",
+        ] {
+            let variables =
+                if document.contains("$id") { json!({ "id": id }) } else { json!({ "after": after }) };
+            socket.subscribe(document, variables).next().await;
+        }
+        runs.push(logged_statements(&team.server, before));
+    }
+    in_each(&runs).into_iter().collect()
+}
+
+/// How often each operation runs, so that statements of the server's own that fall between can be told apart.
+const RUNS: usize = 3;
+
+/// The SELECT statements that an operation takes, in each of some runs.
+async fn runs_of(team: &Team, document: &str, variables: Value) -> Vec<Vec<String>> {
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let before = team.server.log().len();
+        team.owner.query(document, variables.clone()).await;
+        runs.push(logged_statements(&team.server, before));
+    }
+    runs
+}
+
+async fn statements_of(team: &Team, document: &str, variables: Value) -> Vec<String> {
+    in_each(&runs_of(team, document, variables).await)
+}
+
+async fn fewest_statements_of(team: &Team, document: &str, variables: Value) -> Vec<String> {
+    runs_of(team, document, variables).await.into_iter().min_by_key(Vec::len).expect("it ran")
+}
+
+/// The statements that are in each run; those that are in one twice are in the answer twice.
+fn in_each(runs: &[Vec<String>]) -> Vec<String> {
+    let (shortest, others) = runs.split_first().expect("it ran");
+    let mut rest: Vec<_> = others.to_vec();
+    let is_in_each = |statement: &&String| {
+        rest.iter_mut().all(|run| {
+            let found = run.iter().position(|other| other == *statement);
+            found.map(|at| run.swap_remove(at)).is_some()
+        })
+    };
+    shortest.iter().filter(is_in_each).cloned().collect()
+}
+
+/// The SELECT statements in a server's log from an offset on.
+fn logged_statements(server: &Server, from: usize) -> Vec<String> {
+    let log = server.log();
+    let events = log[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events
+        .filter(|event| event["target"] == "sqlx::query")
+        .map(|event| {
+            // A long statement is summed up, and then whole in another field.
+            let field = |name: &str| event[name].as_str().unwrap_or("").trim().to_owned();
+            Some(field("db.statement")).filter(|whole| !whole.is_empty()).unwrap_or_else(|| field("summary"))
+        })
+        .filter(|statement| ["SELECT", "WITH"].iter().any(|word| statement.starts_with(word)))
+        .collect()
+}
+
+async fn variables(team: &Team, run: &str, count: usize) -> Value {
+    let list = "query ($n: Int!) { executions(first: $n) { nodes { id } } }";
+    let data = team.owner.query(list, json!({ "n": count })).await;
+    let ids: Vec<_> = data["executions"]["nodes"].as_array().expect("a list").iter().map(id_of).collect();
+    assert_eq!(ids.len(), count);
+    json!({ "n": count, "run": run, "ids": ids })
+}
+
+async fn variables_of(team: &Team, id: &str) -> Value {
+    let data = team.owner.query("{ projects(first: 1) { nodes { id } } }", json!({})).await;
+    json!({ "id": id, "run": "run 1", "project": data["projects"]["nodes"][0]["id"] })
+}
+
+/// Fills the database of several tenants with enough rows that a planner would rather not scan. One running execution.
+async fn fill(team: &Team) -> String {
+    for client in [&team.owner, &team.stranger] {
+        for batch in 0..3 {
+            let inputs: Vec<_> = (0..1_000)
+                .map(|number| recorded(&format!("run {}", number % 50), batch * 1_000 + number))
+                .collect();
+            client.record(json!(inputs)).await.expect("they are fine");
+        }
+        start_with_lines(client, "run 1", 50).await;
+    }
+    let id = id_of(&team.owner.start(json!({ "workflowRunId": "run 1", "inputs": {} })).await);
+    for _ in 0..200 {
+        team.owner.append(&id, &[line("x")]).await;
+    }
+    id
+}
+
+async fn start_with_lines(client: &Client, run: &str, count: usize) {
+    for number in 0..count {
+        let input = json!({ "workflowRunId": run, "projectKey": format!("started {number}"), "inputs": { "n": number } });
+        let id = id_of(&client.start(input).await);
+        client.append(&id, &[line("a line")]).await;
+    }
+}
+
+/// A finished execution to be recorded.
+fn recorded(run: &str, number: usize) -> Value {
+    json!({
+        "name": format!("recorded {number}"), "status": "COMPLETED", "workflowId": "workflow", "workflowRunId": run,
+        "projectKey": format!("project {}", number % 300), "inputs": { "number": number }, "result": [number],
+        "costUsd": format!("0.{number:06}"), "durationMs": number,
+        "startedAt": "2026-11-20T10:00:00Z", "completedAt": "2026-11-20T10:00:01Z",
+    })
+}

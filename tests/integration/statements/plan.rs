@@ -1,0 +1,106 @@
+//! How a database would carry a statement out, whatever its parameters are.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
+
+use crate::harness::{Database, Server};
+
+/// What is wrong with the plans of `statements`: rows of a tenant that are found otherwise than by the tenant.
+pub(super) async fn complaints(server: &Server, statements: &[String]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    match server.database() {
+        Database::Sqlite => {
+            let url = format!("sqlite:{}", server.database_file().display());
+            let mut database = SqliteConnection::connect(&url).await.expect("the file opens");
+            database.execute("ANALYZE").await.expect("statistics are taken");
+            for statement in statements {
+                complaints.extend(sqlite_complaint(&mut database, statement).await);
+            }
+        }
+        Database::Postgres { superuser_url, .. } => {
+            let mut database =
+                PgConnection::connect(superuser_url).await.expect("PostgreSQL accepts connections");
+            for setting in ["ANALYZE", "SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off"]
+            {
+                database.execute(setting).await.expect("it is a superuser");
+            }
+            for statement in statements {
+                complaints.extend(postgres_complaint(&mut database, statement).await);
+            }
+        }
+    }
+    complaints
+}
+
+async fn sqlite_complaint(database: &mut SqliteConnection, statement: &str) -> Option<String> {
+    // Parameters that are not bound are null.
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let rows = database.fetch_all(explain).await.expect("the server ran it");
+    for row in rows {
+        let step: String = row.get("detail");
+        let mut words = step.split_whitespace();
+        let (Some(verb @ ("SCAN" | "SEARCH")), Some(table)) = (words.next(), words.next()) else { continue };
+        let query =
+            AssertSqlSafe(format!("SELECT 1 FROM pragma_table_info('{table}') WHERE name = 'tenant_id'"));
+        let is_owned = database.fetch_optional(query).await.expect("the catalogue is readable").is_some();
+        // SQLite names the conditions that it looks up in an index, its leading column first.
+        if is_owned && !(verb == "SEARCH" && step.contains("(tenant_id=?")) {
+            return Some(format!("{step}\n    {statement}"));
+        }
+    }
+    None
+}
+
+async fn postgres_complaint(database: &mut PgConnection, statement: &str) -> Option<String> {
+    let count = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
+    let arguments = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
+    database.execute("DEALLOCATE ALL").await.expect("it always works");
+    database
+        .execute(AssertSqlSafe(format!("PREPARE walked AS {statement}")))
+        .await
+        .expect("the server ran it");
+    let explain = AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) EXECUTE walked{arguments}"));
+    let row = database.fetch_one(explain).await.expect("it was prepared");
+    let plan: Value =
+        serde_json::from_str(&row.get_unchecked::<String, _>(0)).expect("EXPLAIN answers in JSON");
+
+    for node in nodes(&plan[0]["Plan"]) {
+        let kind = node["Node Type"].as_str().unwrap_or("");
+        let is_fine = match (node["Index Name"].as_str(), node["Relation Name"].as_str()) {
+            (Some(index), _) => {
+                let by_tenant =
+                    node["Index Cond"].as_str().is_some_and(|condition| condition.contains("tenant_id ="));
+                by_tenant && leading_column(database, index).await == "tenant_id"
+                    || !is_owned(database, index).await
+            }
+            // The index is in a node below.
+            (None, Some(_)) if kind == "Bitmap Heap Scan" => true,
+            (None, Some(table)) => !is_owned(database, table).await,
+            (None, None) => true,
+        };
+        if !is_fine {
+            let by = node["Index Name"].as_str().or(node["Relation Name"].as_str()).unwrap_or("");
+            return Some(format!("{kind} {by} {}\n    {statement}", node["Index Cond"]));
+        }
+    }
+    None
+}
+
+fn nodes(plan: &Value) -> Vec<&Value> {
+    let below = plan["Plans"].as_array().into_iter().flatten().flat_map(nodes);
+    std::iter::once(plan).chain(below).collect()
+}
+
+async fn leading_column(database: &mut PgConnection, index: &str) -> String {
+    let query = format!("SELECT pg_get_indexdef('{index}'::regclass, 1, true)");
+    database.fetch_one(AssertSqlSafe(query)).await.expect("the catalogue is readable").get(0)
+}
+
+/// Whether a table, or the table of an index, has a tenant.
+async fn is_owned(database: &mut PgConnection, relation: &str) -> bool {
+    let query = format!(
+        "SELECT 1 FROM pg_attribute WHERE attname = 'tenant_id' AND attrelid =
+         coalesce((SELECT indrelid FROM pg_index WHERE indexrelid = '{relation}'::regclass), '{relation}'::regclass)"
+    );
+    database.fetch_optional(AssertSqlSafe(query)).await.expect("the catalogue is readable").is_some()
+}
