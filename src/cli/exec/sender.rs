@@ -238,11 +238,11 @@ impl Sender {
                 self.ended_elsewhere.notify_one();
             }
             Outcome::Refused(error) => {
-                say(format_args!("the server takes no more of execution {id}: {error}"))
+                say(format_args!("the server takes no more of execution {id}: {error}"));
             }
             Outcome::NotStarted(error) => say(format_args!("not recorded: {error}")),
             Outcome::Unreadable(error) => {
-                say(format_args!("the rest of execution {id} cannot be sent: {error}"))
+                say(format_args!("the rest of execution {id} cannot be sent: {error}"));
             }
         }
     }
