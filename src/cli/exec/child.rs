@@ -128,6 +128,12 @@ impl End {
     }
 }
 
+/// The signal that a command died of, or says that it did (as shells do).
+pub(super) fn by_signal(exit: ExitStatus) -> Option<Signal> {
+    let number = exit.signal().or_else(|| exit.code()?.checked_sub(SIGNAL_BASE.into()))?;
+    Signal::from_named_raw(number)
+}
+
 /// Whether a command ended because it was asked to. An interpreter at its prompt takes Ctrl-C as a key, and a service
 /// takes a hang-up as "read your settings again": neither is cancelled by it when it ends in its own time.
 fn heeded(exit_code: u8, asked: Asked) -> bool {

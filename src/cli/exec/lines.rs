@@ -34,6 +34,16 @@ pub(super) enum Stream {
     Stderr,
 }
 
+impl Stream {
+    /// Its usual name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// Whole lines of one stream that were read at one time, or a piece of a line that is too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {

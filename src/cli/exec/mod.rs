@@ -15,6 +15,7 @@ mod args;
 mod backoff;
 mod batch;
 mod child;
+mod deliver;
 mod lines;
 mod notice;
 mod pump;
@@ -28,7 +29,6 @@ mod test_support;
 mod tests;
 
 use std::env;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,29 +37,29 @@ use futures_util::future::join_all;
 use reqwest::Url;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 pub use args::Args;
 
-use api::{Api, FinishInput, StartInput, Status, time_text};
+use api::{Api, FinishInput, time_text};
 use args::token_source;
 use child::{Asked, End, Running};
+use deliver::{drain, resume};
 use notice::say;
 use queue::{Limits, Queue};
-use sender::{Outcome, Sender};
+use sender::Sender;
 use signals::{Signals, asks_to_end};
-use spool::{Header, Opened, Spool};
+use spool::Header;
 
 use crate::client::Client;
-use crate::clock;
+use crate::clock::{self, Timestamp};
 
 /// Output that waits for the server takes at most this much memory; more goes to disk.
 const MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A signal from the keyboard may arrive here just after the command has died of it.
 const SIGNAL_RACE_TIME: Duration = Duration::from_millis(50);
-/// A delivery that goes on for longer than this after the command's end is worth a notice.
-const DRAIN_NOTICE_TIME: Duration = Duration::from_secs(2);
+/// A signal after the command's end leaves its outputs this much time to run dry.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
 /// The exit status of a run that records nothing new and could not do its work.
 const FAILURE: u8 = 1;
 
@@ -113,25 +113,32 @@ async fn record(args: &Args) -> u8 {
             None
         }
     };
-    let end = match running {
+    let ended = match running {
         Ok(running) => {
             let stop = args.cancel_with_server.then_some(&*ended_elsewhere);
             wait(running, &mut signals, stop).await
         }
         Err(error) => {
             say(format_args!("cannot run {}: {error}", args.command[0].display()));
-            End::not_started(&error)
+            Ended { end: End::not_started(&error), at: Instant::now(), completed_at: clock::now() }
         }
     };
-    queue.close(finish_input(&start, &end, began.elapsed()));
+    queue.close(FinishInput {
+        id: start.id,
+        status: ended.end.status,
+        result: Some(ended.end.result),
+        error: ended.end.error,
+        duration_ms: u64::try_from(ended.at.duration_since(began).as_millis()).ok(),
+        completed_at: time_text(ended.completed_at),
+    });
     if let Some(sender) = sender {
         drain(sender, &queue, &mut signals, args.drain_timeout, &server).await;
     }
-    end.exit_code
+    ended.end.exit_code
 }
 
 /// Waits for the command and its outputs, and passes signals on meanwhile.
-async fn wait(running: Running, signals: &mut Signals, stop: Option<&Notify>) -> End {
+async fn wait(running: Running, signals: &mut Signals, stop: Option<&Notify>) -> Ended {
     let Running { mut child, outputs, alive } = running;
     let mut asked: Option<(Signal, Instant)> = None;
     let exit = loop {
@@ -156,18 +163,22 @@ async fn wait(running: Running, signals: &mut Signals, stop: Option<&Notify>) ->
         }
     };
     let ended = Instant::now();
+    let completed_at = clock::now();
     if asked.is_none()
+        && exit.as_ref().is_ok_and(|exit| child::by_signal(*exit).is_some_and(asks_to_end))
         && let Ok(signal) = timeout(SIGNAL_RACE_TIME, signals.recv()).await
         && asks_to_end(signal)
     {
         asked = Some((signal, ended));
     }
     drop(alive);
+    let mut outputs = join_all(outputs);
     tokio::select! {
-        _ = join_all(outputs) => {}
-        _ = signals.recv() => {}
+        _ = &mut outputs => {}
+        // Not at once: it may be the echo of the signal that the command has just died of.
+        _ = signals.recv() => drop(timeout(LEAVE_TIME, outputs).await),
     }
-    match exit {
+    let end = match exit {
         Ok(exit) => {
             End::ran(exit, asked.map(|(signal, at)| Asked { signal, before_end: ended.duration_since(at) }))
         }
@@ -175,88 +186,21 @@ async fn wait(running: Running, signals: &mut Signals, stop: Option<&Notify>) ->
             say(format_args!("cannot wait for the command: {error}"));
             End::not_started(&error)
         }
-    }
+    };
+    Ended { end, at: ended, completed_at }
+}
+
+/// How the command ended, and when, by both clocks.
+struct Ended {
+    end: End,
+    at: Instant,
+    completed_at: Timestamp,
 }
 
 async fn notified(notify: Option<&Notify>) {
     match notify {
         Some(notify) => notify.notified().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Lets the sender finish for a while; then keeps what is left in a file. Says whether all was delivered.
-async fn drain(
-    mut sender: JoinHandle<Outcome>,
-    queue: &Queue,
-    signals: &mut Signals,
-    limit: Duration,
-    server: &Url,
-) -> bool {
-    let outcome = tokio::select! {
-        outcome = &mut sender => outcome.ok(),
-        () = sleep(limit) => None,
-        () = async {
-            sleep(DRAIN_NOTICE_TIME).await;
-            let server = address(server);
-            say(format_args!("the command has ended; still delivering to {server} (Ctrl-C to leave it for later)"));
-            while !asks_to_end(signals.recv().await) {}
-        } => None,
-    };
-    sender.abort();
-    match outcome {
-        Some(Outcome::Delivered) => return true,
-        Some(Outcome::EndedElsewhere(_) | Outcome::NotStarted(_)) => return false,
-        Some(Outcome::Refused(_) | Outcome::Unreadable(_)) | None => {}
-    }
-    match queue.keep() {
-        Ok(path) => say(format_args!(
-            "not all was delivered; the rest is kept: runledger exec --resume '{}'",
-            path.display()
-        )),
-        Err(error) => say(format_args!("not all was delivered, and the rest cannot be kept: {error}")),
-    }
-    false
-}
-
-/// Delivers what an earlier run has left.
-async fn resume(args: &Args, path: &Path) -> u8 {
-    let opened = match Spool::open(path) {
-        Ok(opened) => opened,
-        Err(error) => {
-            say(format_args!("cannot resume {}: {error}", path.display()));
-            return FAILURE;
-        }
-    };
-    let setup = args.server(Some(&opened.header.server)).and_then(|server| Ok((api(args, &server)?, server)));
-    let ((api, server), mut signals) = match (setup, Signals::listen()) {
-        (Ok(setup), Ok(signals)) => (setup, signals),
-        (Err(message), _) => {
-            say(format_args!("cannot resume {}: {message}", path.display()));
-            return FAILURE;
-        }
-        (_, Err(error)) => {
-            say(format_args!("cannot listen for signals: {error}"));
-            return FAILURE;
-        }
-    };
-    let Opened { header, end, .. } = &opened;
-    let start = header.start.clone();
-    let end = end.clone().unwrap_or_else(|| cut_off(&start));
-    let queue = Arc::new(Queue::resume(opened, end, limits(args)));
-    let sender = Sender {
-        api: Arc::new(api),
-        queue: Arc::clone(&queue),
-        start: start.clone(),
-        resumed: true,
-        ended_elsewhere: Arc::default(),
-    };
-    let sender = tokio::spawn(sender.run());
-    if drain(sender, &queue, &mut signals, args.drain_timeout, &server).await {
-        say(format_args!("execution {} is delivered", start.id));
-        0
-    } else {
-        FAILURE
     }
 }
 
@@ -276,27 +220,4 @@ fn limits(args: &Args) -> Limits {
 /// As a person writes it: without the slash that a URL has at its end.
 fn address(server: &Url) -> String {
     server.as_str().trim_end_matches('/').to_owned()
-}
-
-fn finish_input(start: &StartInput, end: &End, duration: Duration) -> FinishInput {
-    FinishInput {
-        id: start.id,
-        status: end.status,
-        result: Some(end.result.clone()),
-        error: end.error.clone(),
-        duration_ms: u64::try_from(duration.as_millis()).ok(),
-        completed_at: time_text(clock::now()),
-    }
-}
-
-/// The end of a recording whose process was killed before it knew the command's end.
-fn cut_off(start: &StartInput) -> FinishInput {
-    FinishInput {
-        id: start.id,
-        status: Status::Failed,
-        result: None,
-        error: Some("runledger exec was killed before the command ended; how it ended is not known".into()),
-        duration_ms: None,
-        completed_at: time_text(clock::now()),
-    }
 }

@@ -50,10 +50,10 @@ impl Pump {
     /// Runs it on a thread. The receiver hears when the output has ended.
     pub(super) fn spawn(self) -> io::Result<oneshot::Receiver<()>> {
         let (done, finished) = oneshot::channel();
-        thread::Builder::new().name(format!("exec-{:?}", self.stream).to_lowercase()).spawn(move || {
-            let stream = self.stream;
+        thread::Builder::new().name(format!("exec-{}", self.stream.name())).spawn(move || {
+            let stream = self.stream.name();
             if let Err(error) = self.run() {
-                say(format_args!("cannot read the command's {stream:?}: {error}"));
+                say(format_args!("cannot read the command's {stream}: {error}"));
             }
             // When nobody waits any more, the process is about to end.
             done.send(()).ok();

@@ -53,6 +53,11 @@ impl Signals {
         }
     }
 
+    /// Drops the signals that have arrived, because they were meant for something that is over.
+    pub(super) fn forget(&mut self) {
+        while self.arrived.try_recv().is_ok() {}
+    }
+
     /// Passes a signal on to the command, unless that has it already.
     pub(super) fn pass_on(&self, signal: Signal, command: Pid) {
         if !self.reached_already(signal, command) {

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::api::Api;
+use super::api::{Api, FinishInput, StartInput, Status};
 use super::child::{self, End};
 use super::queue::{Limits, Queue};
 use super::sender::{Outcome, Sender};
@@ -299,7 +299,7 @@ async fn run_command(script: &str) -> (Arc<Queue>, End, tempfile::TempDir) {
     let environment = [("RUNLEDGER_EXECUTION_ID", "the-id".to_owned())];
     let running = child::start(&command, &environment, &queue).unwrap();
     let mut signals = Signals::listen().unwrap();
-    let end = wait(running, &mut signals, None).await;
+    let end = wait(running, &mut signals, None).await.end;
     queue.close(finish_input());
     (queue, end, folder)
 }
