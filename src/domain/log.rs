@@ -15,6 +15,9 @@ use super::text;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
+/// A stored piece of a log takes no further line once it has this many bytes.
+pub const CHUNK_BYTES_GOAL: usize = 256 * 1024;
+
 /// How serious a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -104,18 +107,43 @@ impl EncodedLines {
         self.tails.is_empty()
     }
 
-    /// The text of the lines from index `skip` on, the first of which gets number `first_seq`, and their levels.
-    pub fn number(&self, skip: usize, first_seq: i64) -> (String, Levels) {
-        let bytes: usize = self.tails[skip..].iter().map(|tail| tail.len() + 24).sum();
-        let mut body = String::with_capacity(bytes);
-        for (seq, tail) in (first_seq..).zip(&self.tails[skip..]) {
-            body.push_str("{\"seq\":");
-            body.push_str(&seq.to_string());
-            body.push(',');
-            body.push_str(tail);
-            body.push('\n');
+    /// The lines from index `skip` on, the first of which gets number `first_seq`, in pieces that are full once they
+    /// pass [`CHUNK_BYTES_GOAL`]: so that whoever reads some pieces knows how much that can be.
+    pub fn number(&self, skip: usize, first_seq: i64) -> Vec<NumberedLines> {
+        let mut pieces: Vec<NumberedLines> = Vec::new();
+        for ((seq, tail), level) in (first_seq..).zip(&self.tails[skip..]).zip(&self.levels[skip..]) {
+            match pieces.last_mut() {
+                Some(piece) if piece.body.len() < CHUNK_BYTES_GOAL => piece.push(seq, tail, *level),
+                _ => {
+                    let mut piece = NumberedLines { first_seq: seq, ..NumberedLines::default() };
+                    piece.push(seq, tail, *level);
+                    pieces.push(piece);
+                }
+            }
         }
-        (body, Levels::of(self.levels[skip..].iter().copied()))
+        pieces
+    }
+}
+
+/// Lines with their numbers, as they are stored.
+#[derive(Debug, Default)]
+pub struct NumberedLines {
+    pub first_seq: i64,
+    pub last_seq: i64,
+    pub levels: Levels,
+    /// JSON lines.
+    pub body: String,
+}
+
+impl NumberedLines {
+    fn push(&mut self, seq: i64, tail: &str, level: Level) {
+        self.body.push_str("{\"seq\":");
+        self.body.push_str(&seq.to_string());
+        self.body.push(',');
+        self.body.push_str(tail);
+        self.body.push('\n');
+        self.levels.0 |= Levels::of([level]).0;
+        self.last_seq = seq;
     }
 }
 
@@ -215,18 +243,33 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_it_was_written() {
         let lines = EncodedLines::new("lines", vec![line("a\nb\0\u{2028}\"é"), line("")]).unwrap();
-        let (body, levels) = lines.number(0, 41);
-        assert_eq!(levels, Levels::of([Level::Info]));
+        let [NumberedLines { first_seq: 41, last_seq: 42, levels, body }] = &lines.number(0, 41)[..] else {
+            panic!("they fit one piece")
+        };
+        assert_eq!(*levels, Levels::of([Level::Info]));
         assert_eq!(
             body.lines().next().unwrap(),
             "{\"seq\":41,\"timestamp\":\"2026-11-21T09:30:00.125Z\",\"level\":\"INFO\",\"stream\":\"stdout\",\
              \"message\":\"a\\nb\\u0000\u{2028}\\\"é\",\"fields\":{\"z\":1,\"a\":1.0}}"
         );
-        let read = decode(&body).unwrap();
+        let read = decode(body).unwrap();
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].message, "a\nb\0\u{2028}\"é");
         assert_eq!(read[1].seq, 42);
         assert_eq!(read[1].fields.as_ref().unwrap().get(), r#"{"z":1,"a":1.0}"#);
+    }
+
+    #[test]
+    fn many_lines_make_pieces_of_bounded_size() {
+        let long = "x".repeat(LOG_MESSAGE_BYTES_MAX.to_usize());
+        let lines = EncodedLines::new("lines", (0..20).map(|_| line(&long)).collect()).unwrap();
+        let pieces = lines.number(3, 100);
+        assert!(pieces.len() > 1);
+        assert!(pieces.iter().all(|piece| piece.body.len() < CHUNK_BYTES_GOAL + 2 * long.len()));
+        let seqs: Vec<_> =
+            pieces.iter().flat_map(|piece| decode(&piece.body).unwrap()).map(|line| line.seq).collect();
+        assert_eq!(seqs, (100..117).collect::<Vec<_>>());
+        assert!(pieces.windows(2).all(|pair| pair[0].last_seq + 1 == pair[1].first_seq));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! What resolvers ask of their context.
 
-use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, ID};
 use uuid::Uuid;
 
-use super::loaders::{LastAppends, Payloads, Projects};
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::service::Service;
@@ -19,12 +17,6 @@ pub(super) trait ContextExt {
 
     /// What Runledger does.
     fn service(&self) -> &Service;
-
-    fn payloads(&self) -> &DataLoader<Payloads>;
-
-    fn projects(&self) -> &DataLoader<Projects>;
-
-    fn last_appends(&self) -> &DataLoader<LastAppends>;
 }
 
 impl ContextExt for Context<'_> {
@@ -33,18 +25,6 @@ impl ContextExt for Context<'_> {
     }
 
     fn service(&self) -> &Service {
-        self.data_unchecked()
-    }
-
-    fn payloads(&self) -> &DataLoader<Payloads> {
-        self.data_unchecked()
-    }
-
-    fn projects(&self) -> &DataLoader<Projects> {
-        self.data_unchecked()
-    }
-
-    fn last_appends(&self) -> &DataLoader<LastAppends> {
         self.data_unchecked()
     }
 }

@@ -4,7 +4,7 @@
 //! - [`Engine`] is the only thing that runs one, with a request id, a time limit and a net for panics;
 //! - [`error`] is the only road from [`crate::error::Error`] to a GraphQL error;
 //! - `query`, `mutation` and `subscription` hold the resolvers, three lines each: read the context, check the `input`,
-//!   call one service method, show the answer as a `model`. What belongs to the rows of a list comes from `loaders`.
+//!   call one service method, show the answer as a `model`. What belongs to the rows of a page is read by `siblings`.
 //!
 //! No async-graphql `Extension` is installed: each puts a hook around every field (120 µs on a list of 50 × 12), and
 //! what they are for here is done around execution.
@@ -14,11 +14,11 @@ pub mod engine;
 pub mod error;
 pub mod guard;
 mod input;
-mod loaders;
 mod model;
 mod mutation;
 mod query;
 mod scalars;
+mod siblings;
 mod subscription;
 
 use async_graphql::{Request, SDLExportOptions};
@@ -40,7 +40,7 @@ type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 /// # Errors
 /// When the schema's own definition does not parse, which a test finds.
 pub fn engine(service: Service) -> Result<Engine> {
-    let attach = move |request: Request, viewer: Option<&Viewer>| loaders::attach(&service, request, viewer);
+    let attach = move |request: Request, _viewer: Option<&Viewer>| request.data(service.clone());
     Engine::new(schema(), attach)
 }
 

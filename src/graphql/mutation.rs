@@ -36,7 +36,7 @@ impl Mutation {
         #[graphql(desc = "The execution.")] input: StartExecutionInput,
     ) -> Result<StartExecutionPayload, ApiError> {
         let started = context.service().start_execution(context.viewer()?, input.check()?).await?;
-        Ok(StartExecutionPayload { execution: Execution(started.execution), created: started.created })
+        Ok(StartExecutionPayload { execution: Execution::one(started.execution), created: started.created })
     }
 
     /// Changes an execution.
@@ -62,7 +62,7 @@ impl Mutation {
         let updates = inputs.map(|(index, input)| input.check(&format!("inputs.{index}")));
         let rows =
             context.service().update_executions(context.viewer()?, updates.collect::<Result<_>>()?).await?;
-        Ok(UpdateExecutionsPayload { executions: rows.into_iter().map(Execution).collect() })
+        Ok(UpdateExecutionsPayload { executions: Execution::page(rows) })
     }
 
     /// Ends an execution. Its log takes no more lines afterwards.
@@ -101,7 +101,7 @@ impl Mutation {
         let recorded =
             context.service().record_executions(context.viewer()?, records.collect::<Result<_>>()?).await?;
         Ok(RecordExecutionsPayload {
-            executions: recorded.executions.into_iter().map(Execution).collect(),
+            executions: Execution::page(recorded.executions),
             created_count: i32::try_from(recorded.created_count).map_err(Error::internal)?,
         })
     }
@@ -176,7 +176,7 @@ struct ExecutionPayload {
 
 impl From<crate::store::ExecutionRow> for ExecutionPayload {
     fn from(row: crate::store::ExecutionRow) -> Self {
-        Self { execution: Execution(row) }
+        Self { execution: Execution::one(row) }
     }
 }
 

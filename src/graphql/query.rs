@@ -85,7 +85,7 @@ impl Query {
     ) -> Option<async_graphql::Result<Execution>> {
         let found = async {
             let execution = context.service().find_execution(context.viewer()?, uuid("id", &id)?).await?;
-            Ok::<_, Error>(execution.map(Execution))
+            Ok::<_, Error>(execution.map(Execution::one))
         };
         found.await.nullable()
     }
@@ -145,10 +145,10 @@ async fn nodes(context: &Context<'_>, ids: &[Uuid]) -> Result<Vec<Option<Node>>>
     let others: Vec<_> = ids.iter().copied().filter(|id| !executions.contains_key(id)).collect();
     let projects =
         if others.is_empty() { HashMap::new() } else { service.projects_by_ids(viewer, &others).await? };
-    // An id may occur twice, so rows are cloned.
-    let node = |id: &Uuid| {
-        let execution = executions.get(id).cloned().map(|row| Node::Execution(Execution(row)));
-        execution.or_else(|| projects.get(id).cloned().map(|row| Node::Project(Project(row))))
-    };
-    Ok(ids.iter().map(node).collect())
+    let (executed, rows): (Vec<_>, Vec<_>) = executions.into_iter().unzip();
+    let mut nodes: HashMap<Uuid, Node> = HashMap::new();
+    nodes.extend(executed.into_iter().zip(Execution::page(rows).into_iter().map(Node::Execution)));
+    nodes.extend(projects.into_iter().map(|(id, row)| (id, Node::Project(Project(row)))));
+    // An id may be asked for twice.
+    Ok(ids.iter().map(|id| nodes.get(id).cloned()).collect())
 }

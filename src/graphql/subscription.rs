@@ -25,7 +25,7 @@ impl Subscription {
         #[graphql(desc = "Which execution.")] id: ID,
     ) -> Result<impl Stream<Item = async_graphql::Result<Execution>> + use<>, ApiError> {
         let changes = context.service().follow_execution(context.viewer()?, uuid("id", &id)?).await?;
-        Ok(changes.map(|change| answer(change.map(Execution))))
+        Ok(changes.map(|change| answer(change.map(Execution::one))))
     }
 
     /// Every change of the viewer's executions that match, in the order of their commits. With `after`, everything since

@@ -9,6 +9,8 @@ use crate::store::{LogChunk, LogRange, Store};
 
 const CHUNKS_MIN: u64 = 8;
 const CHUNKS_MAX: u64 = 2_048;
+/// Before anything is known of their size; a chunk has at most 320 KiB.
+const CHUNKS_FIRST_MAX: u64 = 200;
 /// What one read should come to; chunks differ by a factor of a million in size.
 const READ_BYTES_GOAL: usize = 512 * 1024;
 
@@ -24,14 +26,17 @@ pub(super) struct ChunkReader {
 }
 
 impl ChunkReader {
+    /// A reader whose first read takes up to `first_read_chunks`: a page of so many lines is then one read.
     pub(super) fn new(
         store: Store,
         viewer: Viewer,
         tenant_id: String,
         execution_id: Uuid,
         levels: Option<i16>,
+        first_read_chunks: u64,
     ) -> Self {
-        Self { store, viewer, tenant_id, execution_id, levels, chunks: CHUNKS_MIN }
+        let chunks = first_read_chunks.clamp(CHUNKS_MIN, CHUNKS_FIRST_MAX);
+        Self { store, viewer, tenant_id, execution_id, levels, chunks }
     }
 
     /// The next chunks of the range and whether there may be more of them; adapts their number to their size.

@@ -38,7 +38,7 @@ pub async fn page(
     let from = page.after.map_or(0, |after| after.saturating_add(1)).clamp(0, end);
     let before = page.before.unwrap_or(end).clamp(from, end);
     let mut range = LogRange { from, before };
-    let mut reader = chunk_reader(store, viewer, execution, filter);
+    let mut reader = chunk_reader(store, viewer, execution, filter, page.rows);
     let rows = usize::try_from(page.rows).map_err(Error::internal)?;
     let mut lines = Vec::with_capacity(rows);
     let mut scanned_bytes = 0;
@@ -100,7 +100,7 @@ pub async fn count(store: Store, viewer: Viewer, execution: &ExecutionRow, filte
         return Ok(end);
     }
     let mut range = LogRange { from: 0, before: end };
-    let mut reader = chunk_reader(store, viewer, execution, filter);
+    let mut reader = chunk_reader(store, viewer, execution, filter, u64::MAX);
     let (mut count, mut scanned_bytes) = (0, 0);
     loop {
         let (chunks, more) = reader.read(range, Direction::Forward).await?;
@@ -125,7 +125,13 @@ async fn end_of(store: &Store, viewer: &Viewer, execution: &ExecutionRow) -> Res
     Ok(streams.get(&execution.id).map_or(0, |stream| stream.next_seq))
 }
 
-fn chunk_reader(store: Store, viewer: Viewer, execution: &ExecutionRow, filter: &Filter) -> ChunkReader {
+fn chunk_reader(
+    store: Store,
+    viewer: Viewer,
+    execution: &ExecutionRow,
+    filter: &Filter,
+    first_read_chunks: u64,
+) -> ChunkReader {
     let levels = filter.levels.map(crate::domain::log::Levels::bits);
-    ChunkReader::new(store, viewer, execution.tenant_id.clone(), execution.id, levels)
+    ChunkReader::new(store, viewer, execution.tenant_id.clone(), execution.id, levels, first_read_chunks)
 }

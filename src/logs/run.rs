@@ -11,8 +11,8 @@ use crate::domain::log::{Filter, Levels, Line, decode};
 use crate::error::Result;
 use crate::store::Store;
 
-/// Chunks read at once.
-const CHUNKS: u64 = 64;
+/// Chunks read at once; one has at most 320 KiB.
+const CHUNKS: u64 = 200;
 
 /// The `rows` lines that arrived last and pass `filter`, oldest first, each with its execution.
 ///

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::event::{Topic, Wakeup, Wakeups};
 use crate::store::{ExecutionRow, LogRange, LogStream, Store};
 
+/// Chunks of the first read; later ones follow their size.
+const FIRST_READ_CHUNKS: u64 = 64;
+
 /// Where a tail begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailStart {
@@ -50,8 +53,14 @@ pub async fn tail(
 ) -> Result<impl Stream<Item = Result<TailBatch>> + use<>> {
     let wakeup = wakeups.follow(Topic::Log(execution.id)); // before reading, so that nothing falls between
     let levels = filter.levels.map(Levels::bits);
-    let chunks =
-        ChunkReader::new(store.clone(), viewer.clone(), execution.tenant_id.clone(), execution.id, levels);
+    let chunks = ChunkReader::new(
+        store.clone(),
+        viewer.clone(),
+        execution.tenant_id.clone(),
+        execution.id,
+        levels,
+        FIRST_READ_CHUNKS,
+    );
     let key = (execution.tenant_id.clone(), execution.id);
     let mut tail = Tail {
         store,

@@ -56,6 +56,14 @@ pub struct WorkflowRunRow {
     pub cost_microusd: i64,
 }
 
+/// A large value of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LargeValue {
+    Inputs,
+    Result,
+    Error,
+}
+
 impl PayloadChange {
     /// Whether nothing is to be set.
     pub fn is_empty(&self) -> bool {
@@ -185,21 +193,27 @@ impl Reader<'_> {
         rows.into_iter().map(|row| check(viewer, row)).collect()
     }
 
-    /// The large values of executions that have been read, by id.
+    /// One of the large values of executions that have been read, by id; the others are not read.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn payloads(&self, keys: &[(String, Uuid)]) -> Result<HashMap<Uuid, execution_payload::Model>> {
-        let rows = self
+    pub async fn large_values(
+        &self,
+        which: LargeValue,
+        keys: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, String>> {
+        use execution_payload::Column as C;
+        let column = match which {
+            LargeValue::Inputs => C::Inputs,
+            LargeValue::Result => C::Result,
+            LargeValue::Error => C::Error,
+        };
+        let rows: Vec<(Uuid, Option<String>)> = self
             .select::<execution_payload::Entity>()
-            .filter(of_executions(
-                execution_payload::Column::TenantId,
-                execution_payload::Column::ExecutionId,
-                keys,
-            ))
-            .all()
+            .filter(of_executions(C::TenantId, C::ExecutionId, keys))
+            .tuples([C::ExecutionId, column])
             .await?;
-        Ok(rows.into_iter().map(|row| (row.execution_id, row)).collect())
+        Ok(rows.into_iter().filter_map(|(id, value)| Some((id, value?))).collect())
     }
 
     /// What the executions of a workflow run add up to.

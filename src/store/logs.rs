@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use entity::{log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, IntoActiveModel as _, Order};
+use sea_orm::{ColumnTrait as _, IntoActiveModel, Order};
 use uuid::Uuid;
 
 use super::failure::failed;
@@ -15,7 +15,7 @@ use super::{Store, WriteTx, system};
 use crate::auth::Viewer;
 use crate::clock::Timestamp;
 use crate::domain::limits::{APPEND_LINES_MAX, LOG_LINES_MAX};
-use crate::domain::log::EncodedLines;
+use crate::domain::log::{EncodedLines, NumberedLines};
 use crate::domain::page::Direction;
 use crate::error::{Error, Result};
 
@@ -72,9 +72,9 @@ impl Store {
         for (call, key) in calls.iter().zip(&keys) {
             let answer = match streams.get_mut(key) {
                 None => Err(Error::NotFound { what: "execution" }),
-                Some(stream) => append(stream, call, now).map(|(appended, chunk)| {
-                    if let Some(chunk) = chunk {
-                        chunks.push(chunk.into_active_model());
+                Some(stream) => append(stream, call, now).map(|(appended, new)| {
+                    if !new.is_empty() {
+                        chunks.extend(new.into_iter().map(IntoActiveModel::into_active_model));
                         changed.insert(key, stream.clone());
                     }
                     appended
@@ -92,7 +92,7 @@ impl Store {
 }
 
 /// Adds a call's lines to its stream: what is there already is skipped, a hole is refused.
-fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appended, Option<LogChunk>)> {
+fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appended, Vec<LogChunk>)> {
     call.viewer.may_write(&stream.tenant_id, &stream.owner_id)?;
     let count = i64::try_from(call.lines.len()).map_err(Error::internal)?;
     let first_seq = call.first_seq.unwrap_or(stream.next_seq);
@@ -108,7 +108,7 @@ fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appe
     }
     let new = first_seq + count - stream.next_seq;
     if new <= 0 {
-        return Ok((Appended { next_seq: stream.next_seq, lines: 0 }, None));
+        return Ok((Appended { next_seq: stream.next_seq, lines: 0 }, Vec::new()));
     }
     if stream.ended {
         return Err(Error::conflict("the execution has ended; its log takes no more lines"));
@@ -117,23 +117,28 @@ fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appe
         return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_LINES_MAX });
     }
     let skip = usize::try_from(count - new).map_err(Error::internal)?;
-    let (body, levels) = call.lines.number(skip, stream.next_seq);
-    let chunk = LogChunk {
+    let numbered = call.lines.number(skip, stream.next_seq);
+    stream.next_seq += new;
+    stream.byte_count += numbered.iter().map(|lines| lines.body.len() as i64).sum::<i64>();
+    stream.last_append_at = Some(now);
+    let appended = Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip };
+    let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
+    Ok((appended, chunks.collect::<Result<_>>()?))
+}
+
+fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<LogChunk> {
+    Ok(LogChunk {
         tenant_id: stream.tenant_id.clone(),
         execution_id: stream.execution_id,
-        first_seq: stream.next_seq,
-        last_seq: stream.next_seq + new - 1,
+        first_seq: lines.first_seq,
+        last_seq: lines.last_seq,
         owner_id: stream.owner_id.clone(),
         workflow_run_id: stream.workflow_run_id.clone(),
-        levels: levels.bits(),
-        byte_count: i32::try_from(body.len()).map_err(Error::internal)?,
+        levels: lines.levels.bits(),
+        byte_count: i32::try_from(lines.body.len()).map_err(Error::internal)?,
         appended_at: now,
-        body,
-    };
-    stream.next_seq += new;
-    stream.byte_count += i64::from(chunk.byte_count);
-    stream.last_append_at = Some(now);
-    Ok((Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip }, Some(chunk)))
+        body: lines.body,
+    })
 }
 
 async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) -> Result<()> {

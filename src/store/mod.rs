@@ -39,7 +39,7 @@ use sea_orm::{
 use crate::auth::Viewer;
 use crate::error::Result;
 
-pub use executions::{ExecutionRow, NewExecution, PayloadChange, WorkflowRunRow};
+pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
 pub use logs::{Append, Appended, LogChunk, LogRange, LogStream};
 pub use projects::ProjectRow;

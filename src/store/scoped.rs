@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition, LockType};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseExecutor, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder, QuerySelect as _, Select,
+    QueryFilter as _, QueryOrder, QuerySelect as _, Select, TryGetableMany,
 };
 use uuid::Uuid;
 
@@ -145,6 +145,19 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     pub(super) async fn count(self) -> Result<u64> {
         let reader = self.reader;
         self.scoped().count(reader.connection()).await.map_err(failed)
+    }
+
+    /// Only these columns of all rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn tuples<T: TryGetableMany>(
+        self,
+        columns: impl IntoIterator<Item = E::Column>,
+    ) -> Result<Vec<T>> {
+        let reader = self.reader;
+        let select = self.scoped().select_only().columns(columns);
+        select.into_tuple().all(reader.connection()).await.map_err(failed)
     }
 
     /// One row of expressions over all rows, such as sums.

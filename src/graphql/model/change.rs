@@ -42,6 +42,6 @@ impl ExecutionChange {
 
     /// The execution as it is now, which may be later than the change; null once it is deleted.
     fn execution(&self) -> Option<Execution> {
-        self.0.execution.clone().map(Execution)
+        self.0.execution.clone().map(Execution::one)
     }
 }

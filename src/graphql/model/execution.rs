@@ -1,5 +1,7 @@
 //! Executions.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
 use super::{LogConnection, PageInfo, Project};
@@ -8,9 +10,9 @@ use crate::domain::page::{Cursor, Page, PageArgs, Rows};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::LogFilter;
-use crate::graphql::loaders::ExecutionKey;
 use crate::graphql::scalars::{BigInt, DateTime, Decimal, Json};
-use crate::store::ExecutionRow;
+use crate::graphql::siblings::Siblings;
+use crate::store::{ExecutionRow, LargeValue};
 
 /// Where an execution is in its life. QUEUED → RUNNING → COMPLETED, FAILED or CANCELLED; a queued one may also fail or be
 /// cancelled. Nothing leaves the last three.
@@ -82,18 +84,22 @@ pub(in crate::graphql) struct VisualStreaming {
 
 /// A run of a program.
 #[derive(Debug, Clone)]
-pub(in crate::graphql) struct Execution(pub ExecutionRow);
+pub(in crate::graphql) struct Execution {
+    row: ExecutionRow,
+    siblings: Arc<Siblings>,
+}
 
 impl Execution {
-    fn key(&self) -> ExecutionKey {
-        (self.0.tenant_id.clone(), self.0.id)
+    /// One by itself.
+    pub(in crate::graphql) fn one(row: ExecutionRow) -> Self {
+        let siblings = Arc::new(Siblings::of(std::slice::from_ref(&row)));
+        Self { row, siblings }
     }
 
-    async fn payload(
-        &self,
-        context: &Context<'_>,
-    ) -> Result<Option<entity::execution_payload::Model>, ApiError> {
-        context.payloads().load_one(self.key()).await
+    /// Those of a page, in its order.
+    pub(in crate::graphql) fn page(rows: Vec<ExecutionRow>) -> Vec<Self> {
+        let siblings = Arc::new(Siblings::of(&rows));
+        rows.into_iter().map(|row| Self { row, siblings: Arc::clone(&siblings) }).collect()
     }
 }
 
@@ -102,127 +108,124 @@ impl Execution {
 impl Execution {
     /// A UUID; the caller's, if one was given at the start.
     pub(in crate::graphql) async fn id(&self) -> ID {
-        self.0.id.into()
+        self.row.id.into()
     }
 
     /// Where it is in its life.
     fn status(&self) -> ExecutionStatus {
-        self.0.status.into()
+        self.row.status.into()
     }
 
     /// Where it runs.
     fn mode(&self) -> ExecutionMode {
-        self.0.mode.into()
+        self.row.mode.into()
     }
 
     /// For people; at most 255 characters.
     fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
+        self.row.name.as_deref()
     }
 
     /// The workflow that it belongs to, as the caller names it.
     fn workflow_id(&self) -> Option<&str> {
-        self.0.workflow_id.as_deref()
+        self.row.workflow_id.as_deref()
     }
 
     /// The run of the workflow that it belongs to, as the caller names it.
     fn workflow_run_id(&self) -> Option<&str> {
-        self.0.workflow_run_id.as_deref()
+        self.row.workflow_run_id.as_deref()
     }
 
     /// The key of its project.
     fn project_key(&self) -> Option<&str> {
-        self.0.project_key.as_deref()
+        self.row.project_key.as_deref()
     }
 
     /// Its project.
     async fn project(&self, context: &Context<'_>) -> Option<async_graphql::Result<Project>> {
-        let key = (self.0.tenant_id.clone(), self.0.project_key.clone()?);
-        context.projects().load_one(key).await.map(|row| row.map(Project)).nullable()
+        let key = (self.row.tenant_id.clone(), self.row.project_key.clone()?);
+        self.siblings.project(context, key).await.map(|row| row.map(Project)).nullable()
     }
 
     /// Whose it is: the `userId` of whoever started it.
     fn owner_id(&self) -> &str {
-        &self.0.owner_id
+        &self.row.owner_id
     }
 
     /// What it was started with; at most 1 MiB.
     async fn inputs(&self, context: &Context<'_>) -> Option<async_graphql::Result<Json>> {
-        let payload = self.payload(context).await;
-        payload.map(|payload| payload.and_then(|payload| payload.inputs)).nullable().map(from_text)
+        self.siblings.large_value(context, LargeValue::Inputs, self.row.id).await.nullable().map(from_text)
     }
 
     /// What it gave; at most 1 MiB.
     async fn result(&self, context: &Context<'_>) -> Option<async_graphql::Result<Json>> {
-        let payload = self.payload(context).await;
-        payload.map(|payload| payload.and_then(|payload| payload.result)).nullable().map(from_text)
+        self.siblings.large_value(context, LargeValue::Result, self.row.id).await.nullable().map(from_text)
     }
 
     /// What went wrong, or why it was cancelled; at most 64 KiB.
     async fn error(&self, context: &Context<'_>) -> Option<async_graphql::Result<String>> {
-        let payload = self.payload(context).await;
-        payload.map(|payload| payload.and_then(|payload| payload.error)).nullable()
+        self.siblings.large_value(context, LargeValue::Error, self.row.id).await.nullable()
     }
 
     /// The tokens it used so far.
     fn tokens(&self) -> TokenUsage {
-        TokenUsage::new(self.0.input_tokens, self.0.cached_input_tokens, self.0.output_tokens)
+        TokenUsage::new(self.row.input_tokens, self.row.cached_input_tokens, self.row.output_tokens)
     }
 
     /// US dollars so far, exact to a millionth.
     fn cost_usd(&self) -> Decimal {
-        Decimal { micros: self.0.cost_microusd }
+        Decimal { micros: self.row.cost_microusd }
     }
 
     /// Milliseconds it ran, as the runner says, else from `startedAt` to `completedAt`; null until it has ended and when
     /// it never started.
     fn duration_ms(&self) -> Option<BigInt> {
-        self.0.duration_ms.map(BigInt)
+        self.row.duration_ms.map(BigInt)
     }
 
     /// When Runledger was told of it; for a recorded one, when it started. What lists are sorted by.
     fn created_at(&self) -> DateTime {
-        DateTime(self.0.created_at)
+        DateTime(self.row.created_at)
     }
 
     /// When it started; null while it is queued.
     fn started_at(&self) -> Option<DateTime> {
-        self.0.started_at.map(DateTime)
+        self.row.started_at.map(DateTime)
     }
 
     /// When it ended.
     fn completed_at(&self) -> Option<DateTime> {
-        self.0.completed_at.map(DateTime)
+        self.row.completed_at.map(DateTime)
     }
 
     /// When it changed last; log lines are no change.
     fn updated_at(&self) -> DateTime {
-        DateTime(self.0.updated_at)
+        DateTime(self.row.updated_at)
     }
 
     /// The last sign of life: its last change or its last log line, whichever came later; null while it is queued.
     async fn heartbeat_at(&self, context: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
-        self.0.started_at?;
-        let last_append = context.last_appends().load_one(self.key()).await;
-        let latest =
-            last_append.map(|last| last.map_or(self.0.updated_at, |last| last.max(self.0.updated_at)));
+        self.row.started_at?;
+        let last_append = self.siblings.last_append(context, self.row.id).await;
+        let changed = self.row.updated_at;
+        let latest = last_append.map(|last| last.map_or(changed, |last| last.max(changed)));
         latest.map(|time| Some(DateTime(time))).nullable()
     }
 
     /// Grows by one with every change. Give it as `expectedRevision` to change only what you have seen.
     fn revision(&self) -> i32 {
-        self.0.revision
+        self.row.revision
     }
 
     /// Its visual session.
     fn visual(&self) -> VisualStreaming {
         VisualStreaming {
-            enabled: self.0.visual_enabled,
-            streaming: self.0.visual_streaming,
-            quality: self.0.visual_quality.clone(),
-            session_id: self.0.visual_session_id.clone(),
-            events_captured: BigInt(self.0.visual_events_captured),
-            stream_duration_ms: BigInt(self.0.visual_stream_duration_ms),
+            enabled: self.row.visual_enabled,
+            streaming: self.row.visual_streaming,
+            quality: self.row.visual_quality.clone(),
+            session_id: self.row.visual_session_id.clone(),
+            events_captured: BigInt(self.row.visual_events_captured),
+            stream_duration_ms: BigInt(self.row.visual_stream_duration_ms),
         }
     }
 
@@ -238,13 +241,14 @@ impl Execution {
         #[graphql(desc = "Only lines that pass.")] filter: Option<LogFilter>,
     ) -> Result<LogConnection, ApiError> {
         let args = PageArgs { first, after, last, before };
-        LogConnection::load(context, &self.0, filter.unwrap_or_default(), args).await
+        LogConnection::load(context, &self.row, filter.unwrap_or_default(), args).await
     }
 }
 
 /// A page of executions.
 pub(in crate::graphql) struct ExecutionConnection {
-    rows: Rows<ExecutionRow>,
+    executions: Vec<Execution>,
+    page_info: PageInfo,
     order: Order,
     counted: Counted,
 }
@@ -264,7 +268,7 @@ impl ExecutionConnection {
     ) -> Result<Self, ApiError> {
         let page = page(order, args)?;
         let rows = context.service().list_executions(context.viewer()?, &filter, order, &page).await?;
-        Ok(Self { rows, order, counted: Counted::Filter(Box::new(filter)) })
+        Ok(Self::of(rows, order, Counted::Filter(Box::new(filter))))
     }
 
     /// Loads a page of those that wait or run.
@@ -275,7 +279,12 @@ impl ExecutionConnection {
         let order = Order::Newest;
         let page = page(order, args)?;
         let rows = context.service().list_active_executions(context.viewer()?, &page).await?;
-        Ok(Self { rows, order, counted: Counted::Active })
+        Ok(Self::of(rows, order, Counted::Active))
+    }
+
+    fn of(rows: Rows<ExecutionRow>, order: Order, counted: Counted) -> Self {
+        let page_info = PageInfo::of(&rows, |row| cursor(order, row));
+        Self { executions: Execution::page(rows.rows), page_info, order, counted }
     }
 }
 
@@ -284,21 +293,21 @@ impl ExecutionConnection {
 impl ExecutionConnection {
     /// The rows with their cursors.
     fn edges(&self) -> Vec<ExecutionEdge> {
-        let edge = |row: &ExecutionRow| ExecutionEdge {
-            cursor: cursor(self.order, row),
-            node: Execution(row.clone()),
+        let edge = |execution: &Execution| ExecutionEdge {
+            cursor: cursor(self.order, &execution.row),
+            node: execution.clone(),
         };
-        self.rows.rows.iter().map(edge).collect()
+        self.executions.iter().map(edge).collect()
     }
 
     /// The rows without their cursors.
-    fn nodes(&self) -> Vec<Execution> {
-        self.rows.rows.iter().cloned().map(Execution).collect()
+    fn nodes(&self) -> &[Execution] {
+        &self.executions
     }
 
     /// Where the page stands.
-    fn page_info(&self) -> PageInfo {
-        PageInfo::of(&self.rows, |row| cursor(self.order, row))
+    fn page_info(&self) -> &PageInfo {
+        &self.page_info
     }
 
     /// How many rows match, whatever the page. Costs nothing unless selected.

@@ -6,7 +6,7 @@ use super::{Execution, Project};
 
 /// Anything with an id. Every id is a UUID, unique across types.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and boxes are no output types")]
-#[derive(Interface)]
+#[derive(Clone, Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "A UUID, unique across types."))]
 pub(in crate::graphql) enum Node {
     Execution(Execution),

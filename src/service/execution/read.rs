@@ -10,9 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order};
 use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::Result;
-use crate::store::{ExecutionRow, LogStream};
-
-use entity::execution_payload::Model as Payload;
+use crate::store::{ExecutionRow, LargeValue};
 
 impl Service {
     /// One execution.
@@ -77,12 +75,17 @@ impl Service {
         self.store.reader(viewer).count_active_executions().await
     }
 
-    /// The large values of executions, by tenant and id.
+    /// One of the large values of executions, by tenant and id.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn payloads(&self, viewer: &Viewer, keys: &[(String, Uuid)]) -> Result<HashMap<Uuid, Payload>> {
-        self.store.reader(viewer).payloads(keys).await
+    pub async fn large_values(
+        &self,
+        viewer: &Viewer,
+        which: LargeValue,
+        keys: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, String>> {
+        self.store.reader(viewer).large_values(which, keys).await
     }
 
     /// When each of these executions appended a line last, by tenant and id.
@@ -93,9 +96,8 @@ impl Service {
         &self,
         viewer: &Viewer,
         keys: &[(String, Uuid)],
-    ) -> Result<HashMap<Uuid, Option<Timestamp>>> {
+    ) -> Result<HashMap<Uuid, Timestamp>> {
         let streams = self.store.reader(viewer).log_streams(keys).await?;
-        let last = |stream: LogStream| stream.last_append_at;
-        Ok(streams.into_iter().map(|(id, stream)| (id, last(stream))).collect())
+        Ok(streams.into_iter().filter_map(|(id, stream)| Some((id, stream.last_append_at?))).collect())
     }
 }

@@ -1,0 +1,83 @@
+//! What belongs to the rows of a page, read in one statement for all of them.
+//!
+//! The first field that asks reads for the whole page, the others wait for it. So the number of statements of a query
+//! depends on its fields alone, never on its rows or on how fast they are resolved, and a page read for one viewer is
+//! never seen by another.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+use async_graphql::Context;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::context::ContextExt as _;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::store::{ExecutionRow, LargeValue, ProjectRow};
+
+/// The executions of one page, and what was read for them.
+#[derive(Debug, Default)]
+pub(super) struct Siblings {
+    executions: Vec<(String, Uuid)>,
+    projects: BTreeSet<(String, String)>,
+    inputs: Loaded<Uuid, String>,
+    results: Loaded<Uuid, String>,
+    errors: Loaded<Uuid, String>,
+    last_appends: Loaded<Uuid, Timestamp>,
+    project_rows: Loaded<(String, String), ProjectRow>,
+}
+
+type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
+
+impl Siblings {
+    /// The siblings of a page with these rows.
+    pub(super) fn of(rows: &[ExecutionRow]) -> Self {
+        let project = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.project_key.clone()?));
+        Self {
+            executions: rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect(),
+            projects: rows.iter().filter_map(project).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// One of the large values of one of them.
+    pub(super) async fn large_value(
+        &self,
+        context: &Context<'_>,
+        which: LargeValue,
+        id: Uuid,
+    ) -> Result<Option<String>> {
+        let loaded = match which {
+            LargeValue::Inputs => &self.inputs,
+            LargeValue::Result => &self.results,
+            LargeValue::Error => &self.errors,
+        };
+        let load = async { context.service().large_values(context.viewer()?, which, &self.executions).await };
+        find(loaded.get_or_init(|| load).await, &id)
+    }
+
+    /// When one of them appended a line last.
+    pub(super) async fn last_append(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Timestamp>> {
+        let load = async { context.service().last_appends(context.viewer()?, &self.executions).await };
+        find(self.last_appends.get_or_init(|| load).await, &id)
+    }
+
+    /// The project that one of them names.
+    pub(super) async fn project(
+        &self,
+        context: &Context<'_>,
+        key: (String, String),
+    ) -> Result<Option<ProjectRow>> {
+        let keys: Vec<_> = self.projects.iter().cloned().collect();
+        let load = async { context.service().projects_by_key(context.viewer()?, &keys).await };
+        find(self.project_rows.get_or_init(|| load).await, &key)
+    }
+}
+
+fn find<K: Eq + Hash, V: Clone>(loaded: &Result<HashMap<K, V>>, key: &K) -> Result<Option<V>> {
+    match loaded {
+        Ok(rows) => Ok(rows.get(key).cloned()),
+        Err(error) => Err(error.clone()),
+    }
+}
