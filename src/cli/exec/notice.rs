@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
-/// Writes one line, marked as Runledger's. When nobody can read it any more, it is dropped.
+/// Writes one line, marked as Runledger's, in one write so that the command's output does not get between. When nobody
+/// can read it any more, it is dropped.
 pub(super) fn say(message: impl Display) {
-    let _ = writeln!(io::stderr(), "runledger: {message}");
+    let _ = io::stderr().write_all(format!("runledger: {message}\n").as_bytes());
 }

@@ -90,8 +90,8 @@ impl Pump {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
                 Err(error) => {
                     say(format_args!(
-                        "cannot write the command's {:?}, only record it: {error}",
-                        self.stream
+                        "cannot write the command's {}, only record it: {error}",
+                        self.stream.name()
                     ));
                     copying = false;
                 }

@@ -348,6 +348,19 @@ async fn what_a_command_leaves_behind_does_not_hold_up_its_end_and_its_last_word
 }
 
 #[tokio::test]
+async fn a_signal_is_passed_on_to_the_command() {
+    let recording = Recording::at("127.0.0.1:9");
+    let script = "trap 'echo heard; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    let command: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
+    let mut running = child::start(&command, &[], &recording.queue).unwrap();
+    assert!(matches!(recording.queue.next().await.unwrap(), queue::Next::Block(_)));
+    let pid = Pid::from_raw(running.child.id().unwrap().try_into().unwrap()).unwrap();
+    Signals::listen().unwrap().pass_on(Signal::TERM, pid);
+    assert_eq!(running.child.wait().await.unwrap().code(), Some(5));
+    assert!(matches!(recording.queue.next().await.unwrap(), queue::Next::Block(_)));
+}
+
+#[tokio::test]
 async fn a_command_that_kills_itself_has_failed() {
     let (_queue, end, _folder) = run_command("kill -9 $$").await;
     assert_eq!((end.exit_code, end.status), (137, Status::Failed));
