@@ -20,7 +20,8 @@ pub struct Model {
     pub byte_count: i64,
     /// No line follows any more: the execution has ended.
     pub ended: bool,
-    pub last_append_at: Option<DateTimeUtc>,
+    /// When the runner appended a line or said that it lives.
+    pub heartbeat_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -118,7 +118,7 @@ const TABLES: &[&str] = &[
         next_seq bigint NOT NULL,
         byte_count bigint NOT NULL,
         ended boolean NOT NULL,
-        last_append_at {time},
+        heartbeat_at {time},
         PRIMARY KEY (tenant_id, execution_id),
         FOREIGN KEY (tenant_id, execution_id) REFERENCES execution (tenant_id, id) ON DELETE CASCADE
     )",

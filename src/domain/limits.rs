@@ -29,7 +29,7 @@ pub const APPEND_LINES_MAX: Limit = limit("append_lines_max", 1_000);
 /// `message` of a log line.
 pub const LOG_MESSAGE_BYTES_MAX: Limit = limit("log_message_bytes_max", 64 * 1024);
 /// `fields` of a log line, as JSON text.
-pub const LOG_FIELDS_BYTES_MAX: Limit = limit("log_fields_bytes_max", 64 * 1024);
+pub const LOG_FIELDS_BYTES_MAX: Limit = limit("log_fields_bytes_max", 128 * 1024);
 /// Lines of one execution's log.
 pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
 /// Lines that `logs(last:)` of a workflow run gives at most.
@@ -105,7 +105,7 @@ pub const REQUEST_TIME_SECONDS_MAX: Limit = limit("request_time_seconds_max", 30
 /// A request body other than an upload.
 pub const HTTP_BODY_BYTES_MAX: Limit = limit("http_body_bytes_max", 8 * 1024 * 1024);
 /// Of a body that is not wanted: read all the same, so that the client reads the answer.
-pub const HTTP_UNREAD_BODY_BYTES_MAX: Limit = limit("http_unread_body_bytes_max", 256 * 1024);
+pub const HTTP_UNREAD_BODY_BYTES_MAX: Limit = limit("http_unread_body_bytes_max", 32 * 1024 * 1024);
 /// From the head of a request to the end of its body, uploads excepted.
 pub const HTTP_BODY_TIME_SECONDS_MAX: Limit = limit("http_body_time_seconds_max", 30);
 

@@ -39,7 +39,7 @@ impl Mutation {
         Ok(StartExecutionPayload { execution: Execution::one(started.execution), created: started.created })
     }
 
-    /// Changes an execution.
+    /// Changes an execution. A call that changes nothing is a sign of life: it moves `heartbeatAt`, not `revision`.
     async fn update_execution(
         &self,
         context: &Context<'_>,

@@ -24,7 +24,7 @@ pub(super) struct Siblings {
     inputs: Loaded<Uuid, String>,
     results: Loaded<Uuid, String>,
     errors: Loaded<Uuid, String>,
-    last_appends: Loaded<Uuid, Timestamp>,
+    heartbeats: Loaded<Uuid, Timestamp>,
     project_rows: Loaded<(String, String), ProjectRow>,
 }
 
@@ -57,10 +57,10 @@ impl Siblings {
         find(loaded.get_or_init(|| load).await, &id)
     }
 
-    /// When one of them appended a line last.
-    pub(super) async fn last_append(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Timestamp>> {
-        let load = async { context.service().last_appends(context.viewer()?, &self.executions).await };
-        find(self.last_appends.get_or_init(|| load).await, &id)
+    /// When the runner of one of them appended a line or said that it lives.
+    pub(super) async fn heartbeat(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Timestamp>> {
+        let load = async { context.service().heartbeats(context.viewer()?, &self.executions).await };
+        find(self.heartbeats.get_or_init(|| load).await, &id)
     }
 
     /// The project that one of them names.

@@ -9,7 +9,7 @@ use crate::store::{LogChunk, LogRange, Store};
 
 const CHUNKS_MIN: u64 = 8;
 const CHUNKS_MAX: u64 = 2_048;
-/// Before anything is known of their size; a chunk has at most 320 KiB.
+/// Before anything is known of their size; a chunk has little more than 256 KiB.
 const CHUNKS_FIRST_MAX: u64 = 200;
 /// What one read should come to; chunks differ by a factor of a million in size.
 const READ_BYTES_GOAL: usize = 512 * 1024;

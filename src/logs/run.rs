@@ -11,7 +11,7 @@ use crate::domain::log::{Filter, Levels, Line, decode};
 use crate::error::Result;
 use crate::store::Store;
 
-/// Chunks read at once; one has at most 320 KiB.
+/// Chunks read at once; one has little more than 256 KiB.
 const CHUNKS: u64 = 200;
 
 /// The `rows` lines that arrived last and pass `filter`, oldest first, each with its execution.

@@ -420,7 +420,7 @@ fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
         next_seq: Set(0),
         byte_count: Set(0),
         ended: Set(is_final(row.status)),
-        last_append_at: Set(None),
+        heartbeat_at: Set(None),
     }
 }
 

@@ -120,7 +120,7 @@ fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appe
     let numbered = call.lines.number(skip, stream.next_seq);
     stream.next_seq += new;
     stream.byte_count += numbered.iter().map(|lines| lines.body.len() as i64).sum::<i64>();
-    stream.last_append_at = Some(now);
+    stream.heartbeat_at = Some(now);
     let appended = Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
     Ok((appended, chunks.collect::<Result<_>>()?))
@@ -144,13 +144,23 @@ fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<Log
 async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) -> Result<()> {
     use log_stream::Column as C;
     let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
-        .update_columns([C::NextSeq, C::ByteCount, C::Ended, C::LastAppendAt])
+        .update_columns([C::NextSeq, C::ByteCount, C::Ended, C::HeartbeatAt])
         .to_owned();
     let rows = streams.map(|stream| stream.into_active_model()).collect();
     insert_many::<log_stream::Entity>(tx, rows, Some(on_conflict)).await.map_err(failed)
 }
 
 impl WriteTx {
+    /// Notes that the runners of these executions live.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn save_heartbeats(&self, executions: &[(String, Uuid)], now: Timestamp) -> Result<()> {
+        let streams = system::lock_log_streams(self, executions).await?;
+        let alive = |stream| LogStream { heartbeat_at: Some(now), ..stream };
+        save_streams(self, streams.into_iter().map(alive)).await
+    }
+
     /// Closes the logs of executions that have ended: no line can be added from here on.
     ///
     /// # Errors

@@ -25,17 +25,11 @@ pub(super) struct StartInput {
     pub name: String,
     pub mode: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code_agent_id: Option<Uuid>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code_version: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_key: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation_id: Option<Uuid>,
     pub inputs: Value,
     pub started_at: String,
     pub keep_history: bool,

@@ -55,18 +55,6 @@ pub struct Args {
     #[arg(long, value_name = "KEY")]
     project: Option<String>,
 
-    /// Generation that it runs
-    #[arg(long, value_name = "UUID")]
-    generation: Option<Uuid>,
-
-    /// Code agent that it runs
-    #[arg(long, value_name = "UUID")]
-    agent: Option<Uuid>,
-
-    /// Version of that code agent
-    #[arg(long, value_name = "NUMBER", requires = "agent")]
-    agent_version: Option<i32>,
-
     /// Where it runs
     #[arg(long, value_enum, default_value_t = Mode::LocalRun)]
     mode: Mode,
@@ -151,12 +139,9 @@ impl Args {
             id: self.id.unwrap_or_else(clock::new_id),
             name,
             mode: self.mode.graphql().into(),
-            code_agent_id: self.agent,
-            code_version: self.agent_version,
             workflow_id: self.workflow.clone(),
             workflow_run_id: self.workflow_run.clone(),
             project_key: self.project.clone(),
-            generation_id: self.generation,
             inputs,
             started_at: super::api::time_text(clock::now()),
             keep_history: !self.no_history,

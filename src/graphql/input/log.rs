@@ -24,7 +24,7 @@ pub(in crate::graphql) struct LogLineInput {
     stream: Option<String>,
     /// Its text, at most 64 KiB.
     message: String,
-    /// What a structured logger adds, at most 64 KiB as JSON.
+    /// What a structured logger adds, at most 128 KiB as JSON.
     fields: Option<Json>,
 }
 

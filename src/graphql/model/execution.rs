@@ -203,12 +203,13 @@ impl Execution {
         DateTime(self.row.updated_at)
     }
 
-    /// The last sign of life: its last change or its last log line, whichever came later; null while it is queued.
+    /// The last sign of life: its last change, its last log line or the last `updateExecution` that changed nothing,
+    /// whichever came last; null while it is queued.
     async fn heartbeat_at(&self, context: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
         self.row.started_at?;
-        let last_append = self.siblings.last_append(context, self.row.id).await;
+        let heartbeat = self.siblings.heartbeat(context, self.row.id).await;
         let changed = self.row.updated_at;
-        let latest = last_append.map(|last| last.map_or(changed, |last| last.max(changed)));
+        let latest = heartbeat.map(|last| last.map_or(changed, |last| last.max(changed)));
         latest.map(|time| Some(DateTime(time))).nullable()
     }
 

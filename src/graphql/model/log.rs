@@ -77,7 +77,7 @@ impl LogLine {
         &self.line.message
     }
 
-    /// What a structured logger added, at most 64 KiB as JSON.
+    /// What a structured logger added, at most 128 KiB as JSON.
     fn fields(&self) -> Option<async_graphql::Result<Json>> {
         let fields = self.line.fields.as_ref()?;
         Json::from_text(fields.get()).map(Some).nullable()

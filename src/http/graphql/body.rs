@@ -1,10 +1,11 @@
 //! A body in memory: at most `http_body_bytes_max`, and whole within `http_body_time_seconds_max`.
 //!
-//! A body that is not wanted is still taken from the wire when it is small: a client that is writing it while the
+//! A body that is not wanted is still taken from the wire, up to a limit: a client that is writing it while the
 //! connection closes sees a broken connection instead of the answer.
 
 use std::time::Duration;
 
+use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt as _;
@@ -16,7 +17,7 @@ use crate::error::Error;
 use super::failure::Failure;
 
 /// How long a client is waited for that sends what nobody wants.
-pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(2);
 
 /// Reads the whole body.
 pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
@@ -27,6 +28,7 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
         .and_then(|value| value.parse::<usize>().ok())
         .unwrap_or_default();
     if HTTP_BODY_BYTES_MAX.is_passed_by(announced_bytes) {
+        drain(request).await;
         return Err(too_large());
     }
     let reading = collect(request, announced_bytes);
@@ -40,9 +42,12 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Reads what is left of a request and forgets it, within a second and `http_unread_body_bytes_max`.
+/// Reads what is left of a request and forgets it, within [`DRAIN_WAIT`] and `http_unread_body_bytes_max`.
 pub(super) async fn drain(request: Request) {
-    let mut chunks = request.into_body().into_data_stream();
+    drain_chunks(request.into_body().into_data_stream()).await;
+}
+
+async fn drain_chunks(mut chunks: BodyDataStream) {
     let draining = async {
         let mut size_bytes = 0;
         while let Some(Ok(chunk)) = chunks.next().await {
@@ -61,6 +66,7 @@ async fn collect(request: Request, announced_bytes: usize) -> Result<Vec<u8>, Fa
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_cut| Failure::malformed("body", "the body ended too early"))?;
         if HTTP_BODY_BYTES_MAX.is_passed_by(bytes.len() + chunk.len()) {
+            drain_chunks(chunks).await;
             return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);

@@ -166,15 +166,23 @@ impl Service {
         let mut answers = Vec::with_capacity(changes.len());
         let mut changed = Vec::new();
         let mut payloads = Vec::new();
+        let mut heartbeats = Vec::new();
         for change in changes {
             let mut execution = executions.remove(&change.id).ok_or(Error::NotFound { what: "execution" })?;
             if let Some(payload) = apply(change, execution.row_mut(), now)? {
                 payloads.push((execution.row().clone(), payload));
                 changed.push(execution.clone());
+            } else if !is_final(execution.row().status) {
+                heartbeats.push((execution.row().tenant_id.clone(), execution.row().id));
             }
             answers.push(execution.into_row());
         }
+        // A call that changes nothing is a runner that says it lives.
+        if !heartbeats.is_empty() {
+            tx.save_heartbeats(&heartbeats, now).await?;
+        }
         if changed.is_empty() {
+            tx.commit().await?;
             return Ok(answers);
         }
         let (finished, updated): (Vec<_>, Vec<_>) =

@@ -88,16 +88,16 @@ impl Service {
         self.store.reader(viewer).large_values(which, keys).await
     }
 
-    /// When each of these executions appended a line last, by tenant and id.
+    /// When the runner of each of these executions appended a line or said that it lives, by tenant and id.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn last_appends(
+    pub async fn heartbeats(
         &self,
         viewer: &Viewer,
         keys: &[(String, Uuid)],
     ) -> Result<HashMap<Uuid, Timestamp>> {
         let streams = self.store.reader(viewer).log_streams(keys).await?;
-        Ok(streams.into_iter().filter_map(|(id, stream)| Some((id, stream.last_append_at?))).collect())
+        Ok(streams.into_iter().filter_map(|(id, stream)| Some((id, stream.heartbeat_at?))).collect())
     }
 }
