@@ -1,5 +1,5 @@
 //! A small schema with the names of the real one, to test the transport with: fields that fail, panic, count and
-//! tick. `serve_the_toy_schema` serves it for `tests/clients`.
+//! tick.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -213,10 +213,6 @@ impl Drop for Server {
 
 impl Server {
     pub(super) async fn start(settings: TransportSettings) -> Self {
-        Self::listen("127.0.0.1:0", settings).await
-    }
-
-    async fn listen(address: &str, settings: TransportSettings) -> Self {
         let started = Started::default();
         let (shutdown, receiver) = watch::channel(false);
         let routes = graphql_routes(Transport {
@@ -225,7 +221,7 @@ impl Server {
             shutdown: receiver,
             settings: Arc::new(settings),
         });
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { address, started, shutdown, task }
@@ -238,14 +234,4 @@ impl Server {
     pub(super) fn socket_url(&self) -> String {
         format!("ws://{}/graphql", self.address)
     }
-}
-
-/// `RUNLEDGER_TOY_LISTEN=127.0.0.1:4000 cargo test serve_the_toy_schema -- --ignored --nocapture`
-#[tokio::test]
-#[ignore = "serves until it is stopped, for tests/clients"]
-async fn serve_the_toy_schema() {
-    let address = std::env::var("RUNLEDGER_TOY_LISTEN").unwrap_or("127.0.0.1:4000".into());
-    let mut server = Server::listen(&address, TransportSettings::default()).await;
-    println!("a token for an hour: {}", toy::token("alice", "acme", 3_600_000));
-    (&mut server.task).await.unwrap();
 }

@@ -3,17 +3,39 @@
 //! Reading starts at [`Store::reader`], writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
 //! can run:
 //!
+//! ```
+//! # async fn scoped(store: runledger::store::Store, viewer: runledger::auth::Viewer, id: uuid::Uuid) {
+//! let execution = store.reader(&viewer).find_execution(id).await; // what this viewer may see
+//! # }
+//! ```
+//!
+//! The same without a viewer does not compile, in whichever way it is tried:
+//!
 //! ```compile_fail
-//! # async fn unscoped(store: runledger::store::Store) {
-//! use sea_orm::EntityTrait as _;
-//! entity::execution::Entity::find().all(store.connection()).await; // there is no way to the connection
+//! # async fn unscoped(store: runledger::store::Store, id: uuid::Uuid) {
+//! let execution = store.reader().find_execution(id).await; // no viewer
 //! # }
 //! ```
 //!
 //! ```compile_fail
-//! # fn forged() {
-//! let scope = runledger::auth::Scope { tenant_id: None, owner_id: None }; // only a viewer makes a scope
+//! # async fn unscoped(store: runledger::store::Store, id: uuid::Uuid) {
+//! use sea_orm::EntityTrait as _;
+//! let execution = entity::execution::Entity::find().all(&store).await; // a store is no connection
 //! # }
+//! ```
+//!
+//! ```compile_fail
+//! # async fn unscoped(store: runledger::store::Store, viewer: runledger::auth::Viewer) {
+//! let all = store.reader(&viewer).connection(); // nor does a reader give its own away
+//! # }
+//! ```
+//!
+//! ```compile_fail
+//! let everything = runledger::auth::Scope { tenant_id: None, owner_id: None }; // only a viewer makes a scope
+//! ```
+//!
+//! ```compile_fail
+//! let admin = runledger::auth::Viewer(Default::default()); // and only a verified token makes a viewer
 //! ```
 //!
 //! What workers do for all tenants is a closed list of named operations in `system`.
