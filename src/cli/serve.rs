@@ -6,13 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use chrono::TimeDelta;
 
 use super::{Stop, block_on, print};
-use crate::auth::{Issuer, NewToken, Role};
+use crate::auth::{Issuer, LOCAL_USER_ID, NewToken, Role};
 use crate::clock;
 use crate::config::{Config, KeySource};
 use crate::error::Result;
 
-/// The user of the token that is printed at start.
-const FIRST_USER: &str = "me";
 /// How to make others.
 const MORE_TOKENS: &str = "runledger token --user me";
 /// How long that token is valid; `runledger token` makes others.
@@ -37,7 +35,7 @@ fn first_token(config: &Config) -> Result<Option<String>> {
     let is_own = |key: &KeySource| matches!(key, KeySource::OwnSecret(_));
     let issuer = if config.tokens.keys.iter().any(is_own) { Issuer::new(&config.tokens)? } else { None };
     let lifetime = TimeDelta::hours(FIRST_TOKEN_HOURS);
-    let token = NewToken { user: FIRST_USER, organisation: None, role: Role::Member, lifetime };
+    let token = NewToken { user: LOCAL_USER_ID, organisation: None, role: Role::Member, lifetime };
     issuer.map(|issuer| issuer.sign(&token, clock::now())).transpose()
 }
 
@@ -55,7 +53,7 @@ fn start_message(config: &Config, address: SocketAddr, token: Option<&str>) -> S
     }
     let has_secret = config.tokens.keys.iter().any(|key| !matches!(key, KeySource::Jwks(_)));
     if token.is_some() {
-        line("", &format!("(with a token for {FIRST_USER}, valid for {FIRST_TOKEN_HOURS} hours)"));
+        line("", &format!("(with a token for {LOCAL_USER_ID}, valid for {FIRST_TOKEN_HOURS} hours)"));
     }
     line("Tokens", if has_secret { MORE_TOKENS } else { "from the issuer whose keys are configured" });
     line("API", &format!("{url}/graphql"));
@@ -93,7 +91,7 @@ mod tests {
         let (url, token) = link.split_once("#token=").unwrap();
         assert_eq!(url, "  GraphiQL  http://127.0.0.1:4711/graphiql");
         let viewer = Authenticator::new(&config.tokens).unwrap().authenticate(token).await.unwrap();
-        assert_eq!(viewer.user_id(), FIRST_USER);
+        assert_eq!(viewer.user_id(), LOCAL_USER_ID);
         assert!(message.contains("runledger token --user me"), "{message}");
         assert!(message.contains(&format!("SQLite file {}", folder.path().display())), "{message}");
     }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::{env, fmt, fs};
+use std::{fmt, fs};
 
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use super::ClientError;
+use crate::auth::LOCAL_USER_ID;
 use crate::clock::{self, Timestamp};
 
 /// How long a token that is signed here lives.
@@ -61,7 +62,7 @@ impl Tokens {
             return Ok(signed.token.clone());
         }
         let expires_at = now + LIFETIME;
-        let token = sign(path, &user_name(), expires_at)?;
+        let token = sign(path, expires_at)?;
         *signed = Some(Signed { token: token.clone(), expires_at });
         Ok(token)
     }
@@ -78,23 +79,15 @@ struct Claims<'a> {
     exp: i64,
 }
 
-/// Signs a token for `subject` with the secret in the file at `path`.
-fn sign(path: &Path, subject: &str, expires_at: Timestamp) -> Result<String, ClientError> {
+/// Signs a token with the secret in the file at `path`. Its user is the one whom the server's start message signs in, so
+/// that what is recorded shows up there.
+fn sign(path: &Path, expires_at: Timestamp) -> Result<String, ClientError> {
     let secret = fs::read_to_string(path)
         .map_err(|error| ClientError::token(format!("cannot read {}: {error}", path.display())))?;
-    let claims = Claims { sub: subject, exp: expires_at.timestamp() };
+    let claims = Claims { sub: LOCAL_USER_ID, exp: expires_at.timestamp() };
     let key = EncodingKey::from_secret(secret.trim().as_bytes());
     encode(&Header::new(Algorithm::HS256), &claims, &key)
         .map_err(|error| ClientError::token(format!("cannot sign a token: {error}")))
-}
-
-/// The name of the user of the operating system; by number when the environment does not say it, as in many containers.
-fn user_name() -> String {
-    ["USER", "LOGNAME"]
-        .iter()
-        .filter_map(|name| env::var(name).ok())
-        .find(|name| !name.is_empty())
-        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
 }
 
 #[cfg(test)]
@@ -116,7 +109,7 @@ mod tests {
 
         let key = DecodingKey::from_secret(b"a-secret-of-the-server");
         let claims = decode::<Value>(&token, &key, &Validation::new(Algorithm::HS256)).unwrap().claims;
-        assert_eq!(claims["sub"], user_name());
+        assert_eq!(claims["sub"], LOCAL_USER_ID);
 
         assert!(tokens.renew());
         assert!(!tokens.renew());
