@@ -3,8 +3,11 @@
 
 mod harness;
 
+mod architecture;
 mod bad_input;
 mod changes;
+mod cli;
+mod contract;
 mod crash;
 mod endurance;
 mod executions;

@@ -17,7 +17,7 @@ pub(crate) use api::{execution_input, id_of, line, lines, messages};
 pub(crate) use backend::{Backend, ForBackend, for_each_backend, run};
 pub(crate) use client::{Client, Refusal};
 pub(crate) use postgres::Database;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, runledger, signal};
 pub(crate) use socket::{Event, Socket, Subscription};
 pub(crate) use tail::{ResumingTail, Session, Tail};
 pub(crate) use team::Team;
