@@ -232,7 +232,7 @@ async fn a_signal_is_passed_on_and_ends_in_cancelled() {
     signal(exec.id().expect("it runs"), "TERM");
     let output = ended(exec).await;
     assert_eq!(text(&output.stdout), "ready\ncleaning up\n", "the program could clean up");
-    assert_eq!(tail.to_the_end().await, [(1, "cleaning up".into())]);
+    assert_eq!(tail.rest().await, [(1, "cleaning up".into())]);
     assert_eq!(team.owner.execution(&id).await["status"], "CANCELLED");
 }
 
@@ -309,7 +309,7 @@ async fn queued(client: &Client) -> String {
 
 /// The lines of a tail up to its end, as a program would print them.
 async fn joined(tail: &mut Tail) -> String {
-    let lines: Vec<_> = tail.to_the_end().await.into_iter().map(|(_, message)| message).collect();
+    let lines: Vec<_> = tail.rest().await.into_iter().map(|(_, message)| message).collect();
     lines.join("\n")
 }
 

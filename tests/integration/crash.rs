@@ -49,7 +49,7 @@ async fn acknowledged_lines_survive_kill_9(server: Server) {
     while let Some(appender) = appenders.join_next().await {
         let (id, written) = appender.expect("no append is refused");
         team.owner.complete(&id).await;
-        let stored = Tail::open(&socket, json!({ "execution": id })).to_the_end().await;
+        let stored = Tail::open(&socket, json!({ "execution": id })).rest().await;
         assert!(
             stored.iter().map(|(seq, _)| *seq).eq(0..written.len() as i64),
             "{id} has a hole or a repeat"

@@ -97,7 +97,7 @@ async fn filters_hold_together(team: Team) {
 async fn each_order_sorts_by_its_key(team: Team) {
     fill(&team).await;
     // An execution without a duration comes last in LONGEST, as if it were shorter than any.
-    let sorted_by: [(&str, fn(&Value) -> i64); 4] = [
+    let sorted_by: [(&str, Key); 4] = [
         ("NEWEST", |node| -time(&node["createdAt"])),
         ("OLDEST", |node| time(&node["createdAt"])),
         ("LONGEST", |node| -node["durationMs"].as_i64().unwrap_or(-1)),
@@ -239,6 +239,9 @@ async fn projects_are_paged_too(team: Team) {
     assert_eq!(seen.len(), 5);
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), keys);
 }
+
+/// What a list is sorted by, smallest first.
+type Key = fn(&Value) -> i64;
 
 /// One field of the filter with a value, and what it must let through.
 struct Case {

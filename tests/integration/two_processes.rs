@@ -45,7 +45,7 @@ async fn tailed_on_the_other(pair: Pair) {
         assert_eq!(received, sent, "each append is seen before the next");
     }
     pair.a.complete(&id).await;
-    assert_eq!(tail.to_the_end().await, []);
+    assert_eq!(tail.rest().await, []);
 }
 
 async fn reported_on_the_other(pair: Pair) {
@@ -126,7 +126,7 @@ async fn one_is_killed(pair: Pair) {
     pair.a.server().kill9();
     pair.b.append(&id, &lines("on b", 5)).await;
     pair.b.complete(&id).await;
-    let received: Vec<_> = tail.to_the_end().await;
+    let received: Vec<_> = tail.rest().await;
     assert!(received.iter().map(|(seq, _)| *seq).eq(0..10), "{received:?}");
     assert_eq!((received[0].1.as_str(), received[9].1.as_str()), ("on a 0", "on b 4"));
 }

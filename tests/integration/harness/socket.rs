@@ -119,9 +119,9 @@ impl Socket {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed).to_string();
         let (sender, events) = mpsc::unbounded_channel();
         self.shared.route(&id, sender);
-        self.send(
-            &json!({ "id": id, "type": "subscribe", "payload": { "query": document, "variables": variables } }),
-        );
+        let mut payload = json!({ "query": document });
+        payload["variables"] = variables;
+        self.send(&json!({ "id": id, "type": "subscribe", "payload": payload }));
         Subscription { id, events, outgoing: self.outgoing.clone() }
     }
 

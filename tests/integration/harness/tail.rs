@@ -70,7 +70,7 @@ impl Tail {
     }
 
     /// The lines up to the end, which must come.
-    pub(crate) async fn to_the_end(&mut self) -> Vec<(i64, String)> {
+    pub(crate) async fn rest(&mut self) -> Vec<(i64, String)> {
         while self.batch().await["ended"] == false {}
         self.subscription.completed().await;
         self.received.drain(..).collect()
@@ -78,7 +78,7 @@ impl Tail {
 
     /// The numbers of the lines up to the end, which must come.
     pub(crate) async fn seqs_to_the_end(&mut self) -> Vec<i64> {
-        self.to_the_end().await.into_iter().map(|(seq, _)| seq).collect()
+        self.rest().await.into_iter().map(|(seq, _)| seq).collect()
     }
 
     /// Where a tail would resume.
