@@ -48,6 +48,10 @@ pub struct Model {
     pub status: Status,
     pub mode: Mode,
     pub name: Option<String>,
+    /// What ran; the agent may be gone by now.
+    pub code_agent_id: Option<Uuid>,
+    /// The number of the version that ran.
+    pub code_version: Option<i32>,
     pub workflow_id: Option<String>,
     pub workflow_run_id: Option<String>,
     pub project_key: Option<String>,

@@ -2,6 +2,10 @@
 //! `runledger::store`.
 
 pub mod change_event;
+pub mod code_agent;
+pub mod code_publish;
+pub mod code_source;
+pub mod code_version;
 pub mod execution;
 pub mod execution_payload;
 pub mod log_chunk;

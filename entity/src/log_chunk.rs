@@ -16,6 +16,7 @@ pub struct Model {
     pub first_seq: i64,
     pub owner_id: String,
     pub workflow_run_id: Option<String>,
+    pub code_agent_id: Option<Uuid>,
     /// Which levels occur, bit 0 for TRACE to bit 4 for ERROR: lets a filter skip the chunk.
     pub levels: i16,
     pub byte_count: i32,

@@ -12,8 +12,9 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub execution_id: Uuid,
     pub owner_id: String,
-    /// Copied from the execution, so that chunks can be found by run.
+    /// Copied from the execution, as the next, so that chunks can be found by run and by agent.
     pub workflow_run_id: Option<String>,
+    pub code_agent_id: Option<Uuid>,
     /// The number that the next line gets; lines are numbered from 0 without holes.
     pub next_seq: i64,
     /// Bytes of all chunks so far.

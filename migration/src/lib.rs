@@ -5,6 +5,7 @@ use sea_orm_migration::prelude::*;
 
 mod m0001_executions;
 mod m0002_row_level_security;
+mod m0003_code_agents;
 
 /// All changes.
 pub struct Migrator;
@@ -12,6 +13,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_executions::Migration), Box::new(m0002_row_level_security::Migration)]
+        vec![
+            Box::new(m0001_executions::Migration),
+            Box::new(m0002_row_level_security::Migration),
+            Box::new(m0003_code_agents::Migration),
+        ]
     }
 }

@@ -29,16 +29,17 @@ impl MigrationTrait for Migration {
 }
 
 /// The few words that the two databases spell differently.
-struct Types {
+pub(crate) struct Types {
     uuid: &'static str,
     time: &'static str,
     seq: &'static str,
     xid: &'static str,
     id_text: &'static str,
+    bytes: &'static str,
 }
 
 impl Types {
-    fn of(backend: DbBackend) -> Self {
+    pub(crate) fn of(backend: DbBackend) -> Self {
         match backend {
             // The transaction id is what puts events into commit order; see the change feed in `runledger::event`.
             DbBackend::Postgres => Self {
@@ -47,6 +48,7 @@ impl Types {
                 seq: "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
                 xid: "bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)",
                 id_text: "id::text",
+                bytes: "bytea",
             },
             // AUTOINCREMENT: a number is never used twice, also when the newest events have been deleted.
             _ => Self {
@@ -55,17 +57,19 @@ impl Types {
                 seq: "integer PRIMARY KEY AUTOINCREMENT",
                 xid: "bigint NOT NULL DEFAULT 0",
                 id_text: "hex(id)",
+                bytes: "blob",
             },
         }
     }
 
-    fn fill_in(&self, statement: &str) -> String {
+    pub(crate) fn fill_in(&self, statement: &str) -> String {
         statement
             .replace("{uuid}", self.uuid)
             .replace("{time}", self.time)
             .replace("{seq}", self.seq)
             .replace("{xid}", self.xid)
             .replace("{id_text}", self.id_text)
+            .replace("{bytes}", self.bytes)
     }
 }
 

@@ -72,7 +72,7 @@ CREATE FUNCTION runledger_owner_only() RETURNS boolean LANGUAGE sql STABLE AS $$
 ";
 
 /// Functions inside a sub-select run once per statement, not once per row.
-fn policy(table: &str) -> String {
+pub(crate) fn policy(table: &str) -> String {
     let kept = if table == "execution" { " AND discard_at IS NULL" } else { "" };
     format!(
         "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
