@@ -1,6 +1,6 @@
 //! Runledger: the system of record for code agents.
 //!
-//! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event` → `store` → the `entity` crate.
+//! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
 //! `domain` holds the pure types and rules that all of them know; `app` puts the parts together.
 //! `tests/architecture.rs` fails when a module imports upward.
 
@@ -19,3 +19,4 @@ pub mod jobs;
 pub mod logs;
 pub mod service;
 pub mod store;
+pub mod syntax;

@@ -17,6 +17,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use crate::app;
 use crate::config::{Config, Settings};
 use crate::error::Error;
+use crate::syntax;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -54,6 +55,9 @@ enum Command {
     Schema,
     /// Print a token signed with the configured secret.
     Token(token::Token),
+    /// Print the problems of the source on standard input. For the server, which runs it with little to lose.
+    #[command(name = syntax::COMMAND, hide = true)]
+    CheckSource { language: String },
     /// Run a command and record it as an execution, with its output as log lines while it runs.
     Exec(exec::Args),
 }
@@ -115,6 +119,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Stop> {
             check::run(&config)?;
         }
         Command::Schema => print(&crate::graphql::sdl())?,
+        Command::CheckSource { language } => syntax::run(&language)?,
         Command::Token(token) => token.run()?,
     }
     Ok(ExitCode::SUCCESS)

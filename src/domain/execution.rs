@@ -74,6 +74,7 @@ pub struct Filter {
     pub ids: Option<Vec<uuid::Uuid>>,
     pub statuses: Option<Vec<Status>>,
     pub modes: Option<Vec<Mode>>,
+    pub code_agent_ids: Option<Vec<uuid::Uuid>>,
     pub workflow_ids: Option<Vec<String>>,
     pub workflow_run_ids: Option<Vec<String>>,
     pub project_keys: Option<Vec<String>>,

@@ -32,7 +32,7 @@ pub const LOG_MESSAGE_BYTES_MAX: Limit = limit("log_message_bytes_max", 64 * 102
 pub const LOG_FIELDS_BYTES_MAX: Limit = limit("log_fields_bytes_max", 128 * 1024);
 /// Lines of one execution's log.
 pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
-/// Lines that `logs(last:)` of a workflow run gives at most.
+/// Lines that `logs(last:)` of a workflow run or a code agent gives at most.
 pub const RUN_LOG_LINES_MAX: Limit = limit("run_log_lines_max", 10_000);
 /// Stored bytes that one page of a filtered log looks through; the page ends there and the next one goes on.
 pub const LOG_SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -44,6 +44,31 @@ pub const TAIL_BATCH_LINES_MAX: usize = 500;
 pub const FEED_RETENTION_HOURS: i64 = 24;
 /// How long open subscriptions can still read an execution that is not kept after it has ended.
 pub const DISCARD_GRACE_SECONDS: i64 = 60;
+
+// Code agents.
+
+/// The source of a version.
+pub const SOURCE_BYTES_MAX: Limit = limit("source_bytes_max", 2 * 1024 * 1024);
+/// The sources of one page of versions together, when they are selected.
+pub const PAGE_SOURCE_BYTES_MAX: Limit = limit("page_source_bytes_max", 16 * 1024 * 1024);
+/// `description` of a code agent.
+pub const DESCRIPTION_BYTES_MAX: Limit = limit("description_bytes_max", 16 * 1024);
+/// Tags of a code agent.
+pub const TAGS_MAX: Limit = limit("tags_max", 50);
+/// Words of a search.
+pub const SEARCH_WORDS_MAX: Limit = limit("search_words_max", 10);
+/// Problems that are told of one source.
+pub const SOURCE_PROBLEMS_MAX: usize = 50;
+/// Processor time after which a parser gives up; a usual megabyte takes a tenth of it.
+pub const SOURCE_PARSE_MILLISECONDS_MAX: i64 = 1_000;
+/// Processor time after which a parser that does not give up is killed.
+pub const SOURCE_PARSE_CPU_SECONDS_MAX: u64 = 2;
+/// Address space of a parser's process.
+pub const SOURCE_PARSE_MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Sources that are parsed at once; more wait.
+pub const SOURCE_CHECKS_AT_ONCE_MAX: usize = 2;
+/// From asking for a check to its answer, waiting included.
+pub const SOURCE_CHECK_SECONDS_MAX: Limit = limit("source_check_seconds_max", 20);
 
 // Tokens and the keys that verify them.
 

@@ -1,5 +1,6 @@
 //! Pure types and rules: no I/O, no clock, known to every other module.
 
+pub mod code;
 pub mod execution;
 pub mod limits;
 pub mod log;

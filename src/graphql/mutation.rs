@@ -5,10 +5,11 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
 use super::input::{
-    AppendLogsInput, CreateProjectInput, ExecutionFilter, FinishExecutionInput, RecordExecutionInput,
-    StartExecutionInput, UpdateExecutionInput,
+    AppendLogsInput, CreateCodeAgentInput, CreateProjectInput, ExecutionFilter, FinishExecutionInput,
+    PublishCodeVersionInput, RecordExecutionInput, StartExecutionInput, UpdateCodeAgentInput,
+    UpdateExecutionInput,
 };
-use super::model::{Execution, Project};
+use super::model::{CodeAgent, CodeValidation, CodeVersion, Execution, Project};
 use super::scalars::BigInt;
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::error::{Error, Result};
@@ -19,6 +20,52 @@ pub struct Mutation;
 /// What can be done. Each field is one transaction: when it answers it is durable, when it fails nothing has changed.
 #[Object]
 impl Mutation {
+    /// Makes a code agent, with its first version when there is a source.
+    async fn create_code_agent(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The code agent.")] input: CreateCodeAgentInput,
+    ) -> Result<CodeAgentPayload, ApiError> {
+        let agent = context.service().create_code_agent(context.viewer()?, input.into()).await?;
+        Ok(CodeAgentPayload { code_agent: CodeAgent::one(agent) })
+    }
+
+    /// Changes what is known of a code agent. Its versions stay as they are.
+    async fn update_code_agent(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The change.")] input: UpdateCodeAgentInput,
+    ) -> Result<CodeAgentPayload, ApiError> {
+        let agent = context.service().update_code_agent(context.viewer()?, input.check()?).await?;
+        Ok(CodeAgentPayload { code_agent: CodeAgent::one(agent) })
+    }
+
+    /// Publishes the next version of a code agent. Source that the newest version has already makes none; source that is
+    /// not valid is refused, unless it is to be kept all the same.
+    async fn publish_code_version(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The source.")] input: PublishCodeVersionInput,
+    ) -> Result<PublishCodeVersionPayload, ApiError> {
+        let published = context.service().publish_code_version(context.viewer()?, input.check()?).await?;
+        Ok(PublishCodeVersionPayload {
+            version: published.version.map(CodeVersion::one),
+            created: published.created,
+            validation: published.validation.into(),
+        })
+    }
+
+    /// Deletes a code agent with all its versions. Its executions stay; their `codeAgent` and `codeVersion` are null from
+    /// then on. Deleting what is not there (any more) deletes none, and is not an error.
+    async fn delete_code_agent(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which code agent.")] id: ID,
+    ) -> Result<DeletePayload, ApiError> {
+        let deleted = context.service().delete_code_agent(context.viewer()?, uuid("id", &id)?).await?;
+        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run: false })
+    }
+
     /// Makes a project, or gives the one that has this key already.
     async fn create_project(
         &self,
@@ -149,6 +196,24 @@ impl Mutation {
             appended: i32::try_from(appended.lines).map_err(Error::internal)?,
         })
     }
+}
+
+/// The code agent.
+#[derive(SimpleObject)]
+struct CodeAgentPayload {
+    /// The code agent, as it is now.
+    code_agent: CodeAgent,
+}
+
+/// What became of the source.
+#[derive(SimpleObject)]
+struct PublishCodeVersionPayload {
+    /// The version that has this source; null when it was refused.
+    version: Option<CodeVersion>,
+    /// False when the newest version has this source already, and when it was refused.
+    created: bool,
+    /// What the parser of its language says.
+    validation: CodeValidation,
 }
 
 /// The project.

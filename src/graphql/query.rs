@@ -7,8 +7,11 @@ use uuid::Uuid;
 
 use super::context::{ContextExt as _, uuid};
 use super::error::{ApiError, Nullable as _};
-use super::input::{ExecutionFilter, ExecutionOrder};
-use super::model::{Execution, ExecutionConnection, Node, Project, ProjectConnection, Viewer, WorkflowRun};
+use super::input::{CodeAgentFilter, ExecutionFilter, ExecutionOrder};
+use super::model::{
+    CodeAgent, CodeAgentConnection, CodeVersion, Execution, ExecutionConnection, Node, Project,
+    ProjectConnection, Viewer, WorkflowRun,
+};
 use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
 use crate::domain::page::{Cursor, PageArgs};
 use crate::domain::text;
@@ -48,6 +51,34 @@ impl Query {
         let ids = ids.iter().enumerate();
         let ids: Vec<_> = ids.map(|(index, id)| uuid(&format!("ids.{index}"), id)).collect::<Result<_>>()?;
         Ok(nodes(context, &ids).await?)
+    }
+
+    /// One code agent.
+    async fn code_agent(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A UUID.")] id: ID,
+    ) -> Option<async_graphql::Result<CodeAgent>> {
+        let found = async {
+            let id = uuid("id", &id)?;
+            let agent = context.service().code_agents_by_ids(context.viewer()?, &[id]).await?.remove(&id);
+            Ok::<_, Error>(agent.map(CodeAgent::one))
+        };
+        found.await.nullable()
+    }
+
+    /// The code agents, newest first.
+    async fn code_agents(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only those that match.")] filter: Option<CodeAgentFilter>,
+        #[graphql(desc = "Rows from the start; 50 by default, 200 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Rows from the end, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> Result<CodeAgentConnection, ApiError> {
+        let filter = filter.unwrap_or_default().check("filter")?;
+        CodeAgentConnection::load(context, filter, PageArgs { first, after, last, before }).await
     }
 
     /// One project.
@@ -138,17 +169,33 @@ impl Query {
     }
 }
 
-/// Two statements, however many ids there are.
+/// One statement for each type, however many ids there are.
 async fn nodes(context: &Context<'_>, ids: &[Uuid]) -> Result<Vec<Option<Node>>> {
     let (service, viewer) = (context.service(), context.viewer()?);
-    let executions = service.executions_by_ids(viewer, ids).await?;
-    let others: Vec<_> = ids.iter().copied().filter(|id| !executions.contains_key(id)).collect();
-    let projects =
-        if others.is_empty() { HashMap::new() } else { service.projects_by_ids(viewer, &others).await? };
-    let (executed, rows): (Vec<_>, Vec<_>) = executions.into_iter().unzip();
     let mut nodes: HashMap<Uuid, Node> = HashMap::new();
-    nodes.extend(executed.into_iter().zip(Execution::page(rows).into_iter().map(Node::Execution)));
-    nodes.extend(projects.into_iter().map(|(id, row)| (id, Node::Project(Project(row)))));
+    let executions = service.executions_by_ids(viewer, ids).await?;
+    let (found, rows): (Vec<_>, Vec<_>) = executions.into_iter().unzip();
+    nodes.extend(found.into_iter().zip(Execution::page(rows).into_iter().map(Node::Execution)));
+    if let Some(rest) = rest(ids, &nodes) {
+        let projects = service.projects_by_ids(viewer, &rest).await?;
+        nodes.extend(projects.into_iter().map(|(id, row)| (id, Node::Project(Project(row)))));
+    }
+    if let Some(rest) = rest(ids, &nodes) {
+        let (found, rows): (Vec<_>, Vec<_>) =
+            service.code_agents_by_ids(viewer, &rest).await?.into_iter().unzip();
+        nodes.extend(found.into_iter().zip(CodeAgent::page(rows).into_iter().map(Node::CodeAgent)));
+    }
+    if let Some(rest) = rest(ids, &nodes) {
+        let (found, rows): (Vec<_>, Vec<_>) =
+            service.code_versions_by_ids(viewer, &rest).await?.into_iter().unzip();
+        nodes.extend(found.into_iter().zip(CodeVersion::page(rows).into_iter().map(Node::CodeVersion)));
+    }
     // An id may be asked for twice.
     Ok(ids.iter().map(|id| nodes.get(id).cloned()).collect())
+}
+
+/// The ids that have not been found yet, if any.
+fn rest(ids: &[Uuid], found: &HashMap<Uuid, Node>) -> Option<Vec<Uuid>> {
+    let rest: Vec<_> = ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
+    Some(rest).filter(|rest| !rest.is_empty())
 }

@@ -4,6 +4,8 @@
 //! depends on its fields alone, never on its rows or on how fast they are resolved, and a page read for one viewer is
 //! never seen by another.
 
+mod code;
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
@@ -14,7 +16,10 @@ use uuid::Uuid;
 use super::context::ContextExt as _;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::store::{ExecutionRow, LargeValue, ProjectRow};
+use crate::graphql::model::{CodeAgent, CodeVersion};
+use crate::store::{CodeVersionKey, ExecutionRow, LargeValue, ProjectRow};
+
+pub(super) use code::{AgentSiblings, VersionSiblings};
 
 /// The executions of one page, and what was read for them.
 #[derive(Debug, Default)]
@@ -26,6 +31,10 @@ pub(super) struct Siblings {
     errors: Loaded<Uuid, String>,
     heartbeats: Loaded<Uuid, Timestamp>,
     project_rows: Loaded<(String, String), ProjectRow>,
+    agents: BTreeSet<(String, Uuid)>,
+    agent_rows: Loaded<Uuid, CodeAgent>,
+    versions: BTreeSet<CodeVersionKey>,
+    version_rows: Loaded<(Uuid, i32), CodeVersion>,
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
@@ -34,8 +43,13 @@ impl Siblings {
     /// The siblings of a page with these rows.
     pub(super) fn of(rows: &[ExecutionRow]) -> Self {
         let project = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.project_key.clone()?));
+        let agent = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.code_agent_id?));
+        let version =
+            |row: &ExecutionRow| Some((row.tenant_id.clone(), row.code_agent_id?, row.code_version?));
         Self {
             executions: rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect(),
+            agents: rows.iter().filter_map(agent).collect(),
+            versions: rows.iter().filter_map(version).collect(),
             projects: rows.iter().filter_map(project).collect(),
             ..Self::default()
         }
@@ -72,6 +86,22 @@ impl Siblings {
         let keys: Vec<_> = self.projects.iter().cloned().collect();
         let load = async { context.service().projects_by_key(context.viewer()?, &keys).await };
         find(self.project_rows.get_or_init(|| load).await, &key)
+    }
+
+    /// The code agent that one of them runs.
+    pub(super) async fn code_agent(&self, context: &Context<'_>, id: Uuid) -> Result<Option<CodeAgent>> {
+        let load = code::agents(context, self.agents.clone());
+        find(self.agent_rows.get_or_init(|| load).await, &id)
+    }
+
+    /// The version that one of them runs.
+    pub(super) async fn code_version(
+        &self,
+        context: &Context<'_>,
+        key: (Uuid, i32),
+    ) -> Result<Option<CodeVersion>> {
+        let load = code::versions(context, self.versions.clone());
+        find(self.version_rows.get_or_init(|| load).await, &key)
     }
 }
 

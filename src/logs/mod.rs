@@ -6,11 +6,11 @@
 
 mod append;
 mod chunks;
+mod many;
 mod page;
-mod run;
 mod tail;
 
 pub use append::{Appender, append_in_groups};
+pub use many::newest_of_many;
 pub use page::{LogPage, count, page};
-pub use run::newest_of_run;
 pub use tail::{TailBatch, TailStart, tail};

@@ -1,5 +1,6 @@
 //! What Runledger does: one file per noun. Every method takes its viewer first and gives what that viewer may see.
 
+mod code_agent;
 mod execution;
 mod log;
 mod project;
@@ -8,7 +9,9 @@ mod workflow_run;
 use crate::event::Wakeups;
 use crate::logs::Appender;
 use crate::store::Store;
+use crate::syntax::Checker;
 
+pub use code_agent::{CreateCodeAgent, PublishCodeVersion, Published, UpdateCodeAgent};
 pub use execution::{
     Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
 };
@@ -20,12 +23,13 @@ pub struct Service {
     store: Store,
     wakeups: Wakeups,
     appender: Appender,
+    checker: Checker,
 }
 
 impl Service {
     /// Puts it together.
     pub fn new(store: Store, wakeups: Wakeups, appender: Appender) -> Self {
-        Self { store, wakeups, appender }
+        Self { store, wakeups, appender, checker: Checker::default() }
     }
 
     /// Whether the database answers.

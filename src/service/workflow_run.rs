@@ -9,7 +9,7 @@ use crate::domain::execution::Status;
 use crate::domain::log::{Filter, Line};
 use crate::error::Result;
 use crate::logs;
-use crate::store::WorkflowRunRow;
+use crate::store::{LogsOf, WorkflowRunRow};
 
 /// A workflow run.
 #[derive(Debug, Clone)]
@@ -64,6 +64,6 @@ impl Service {
         filter: &Filter,
         rows: usize,
     ) -> Result<Vec<(Uuid, Line)>> {
-        logs::newest_of_run(&self.store, viewer, id, filter, rows).await
+        logs::newest_of_many(&self.store, viewer, LogsOf::WorkflowRun(id), filter, rows).await
     }
 }

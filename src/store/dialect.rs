@@ -1,6 +1,6 @@
 //! What SQLite and PostgreSQL spell differently. Nothing else in the store asks which one it is.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
 use uuid::Uuid;
 
@@ -31,6 +31,15 @@ impl Dialect {
                 .is_in(ids.iter().map(|id| id.simple().to_string().to_uppercase())),
             Self::Postgres => Expr::cust(format!("{name}::text")).is_in(ids.iter().map(Uuid::to_string)),
         }
+    }
+
+    /// Whether a text column contains `text`, byte for byte: no pattern, so nothing needs an escape.
+    pub(super) fn contains<C: ColumnTrait>(self, column: C, text: &str) -> Expr {
+        let function = match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        };
+        Expr::from(Func::cust(function).arg(column.into_expr()).arg(text)).gt(0)
     }
 
     /// Where the change feed stands: everything before this position is final.

@@ -417,6 +417,7 @@ fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
         execution_id: Set(row.id),
         owner_id: Set(row.owner_id.clone()),
         workflow_run_id: Set(row.workflow_run_id.clone()),
+        code_agent_id: Set(row.code_agent_id),
         next_seq: Set(0),
         byte_count: Set(0),
         ended: Set(is_final(row.status)),
@@ -449,6 +450,7 @@ fn matching(filter: &Filter) -> Condition {
         ids,
         statuses,
         modes,
+        code_agent_ids,
         workflow_ids,
         workflow_run_ids,
         project_keys,
@@ -465,6 +467,7 @@ fn matching(filter: &Filter) -> Condition {
         .add_option(ids.as_ref().map(|ids| C::Id.is_in(ids.iter().copied())))
         .add_option(statuses.as_ref().map(|statuses| C::Status.is_in(statuses.iter().copied())))
         .add_option(modes.as_ref().map(|modes| C::Mode.is_in(modes.iter().copied())))
+        .add_option(code_agent_ids.as_ref().map(|ids| C::CodeAgentId.is_in(ids.iter().copied())))
         .add_option(workflow_ids.as_ref().map(|ids| C::WorkflowId.is_in(ids)))
         .add_option(workflow_run_ids.as_ref().map(|ids| C::WorkflowRunId.is_in(ids)))
         .add_option(project_keys.as_ref().map(|keys| C::ProjectKey.is_in(keys)))

@@ -51,6 +51,13 @@ pub struct LogRange {
     pub before: i64,
 }
 
+/// Whose executions' lines are read together.
+#[derive(Debug, Clone, Copy)]
+pub enum LogsOf<'a> {
+    WorkflowRun(&'a str),
+    CodeAgent { tenant_id: &'a str, id: Uuid },
+}
+
 impl Store {
     /// Numbers and stores the lines of many calls in one transaction, each call's all or not at all.
     ///
@@ -134,6 +141,7 @@ fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<Log
         last_seq: lines.last_seq,
         owner_id: stream.owner_id.clone(),
         workflow_run_id: stream.workflow_run_id.clone(),
+        code_agent_id: stream.code_agent_id,
         levels: lines.levels.bits(),
         byte_count: i32::try_from(lines.body.len()).map_err(Error::internal)?,
         appended_at: now,
@@ -222,21 +230,26 @@ impl Reader<'_> {
         select.all().await
     }
 
-    /// The newest chunks of a workflow run, newest first, from before `before` on.
+    /// The newest chunks of many executions, newest first, from before `before` on.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn run_log_chunks(
+    pub async fn newest_log_chunks(
         &self,
-        workflow_run_id: &str,
+        of: LogsOf<'_>,
         before: Option<&LogChunk>,
         levels: Option<i16>,
         chunks: u64,
     ) -> Result<Vec<LogChunk>> {
         use log_chunk::Column as C;
         let key = [C::AppendedAt, C::ExecutionId, C::LastSeq];
-        let mut select =
-            self.select::<log_chunk::Entity>().filter(C::WorkflowRunId.eq(workflow_run_id)).limit(chunks);
+        let mut select = match of {
+            LogsOf::WorkflowRun(id) => self.select::<log_chunk::Entity>().filter(C::WorkflowRunId.eq(id)),
+            LogsOf::CodeAgent { tenant_id, id } => {
+                self.select_within::<log_chunk::Entity>(tenant_id).filter(C::CodeAgentId.eq(id))
+            }
+        }
+        .limit(chunks);
         for column in key {
             select = select.order_by(column.into_expr(), Order::Desc);
         }

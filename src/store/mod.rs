@@ -40,6 +40,8 @@
 //!
 //! What workers do for all tenants is a closed list of named operations in `system`.
 
+mod code_agents;
+mod code_versions;
 mod connect;
 mod dialect;
 mod executions;
@@ -61,9 +63,11 @@ use sea_orm::{
 use crate::auth::Viewer;
 use crate::error::Result;
 
+pub use code_agents::CodeAgentRow;
+pub use code_versions::{CodeVersionKey, CodeVersionRow};
 pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
-pub use logs::{Append, Appended, LogChunk, LogRange, LogStream};
+pub use logs::{Append, Appended, LogChunk, LogRange, LogStream, LogsOf};
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};
 

@@ -31,7 +31,18 @@ macro_rules! owned {
     };
 }
 
-owned!(execution, execution_payload, log_stream, log_chunk, change_event, project);
+owned!(
+    execution,
+    execution_payload,
+    log_stream,
+    log_chunk,
+    change_event,
+    project,
+    code_agent,
+    code_version,
+    code_source,
+    code_publish
+);
 
 /// Reads what one viewer may see.
 #[derive(Debug)]
@@ -181,7 +192,7 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     }
 }
 
-/// The rows of these executions, each by its own tenant's index.
+/// The rows of these executions, or of anything else with an id, each by its own tenant's index.
 pub(super) fn of_executions<C: ColumnTrait>(tenant: C, execution: C, keys: &[(String, Uuid)]) -> Condition {
     let mut by_tenant: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
     for (tenant_id, id) in keys {
@@ -204,6 +215,11 @@ impl<M> Writable<M> {
     pub(super) fn check(viewer: &Viewer, tenant_id: &str, owner_id: &str, row: M) -> Result<Self> {
         viewer.may_write(tenant_id, owner_id)?;
         Ok(Self(row))
+    }
+
+    /// For a row that has just been inserted under its writer's stamp.
+    pub(super) fn new(row: M) -> Self {
+        Self(row)
     }
 
     /// The row.

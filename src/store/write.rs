@@ -8,7 +8,7 @@ use super::WriteTx;
 use super::failure::failed;
 use crate::error::Result;
 
-/// Rows of one statement: PostgreSQL takes 65,535 parameters, SQLite 32,766, and the widest table has 28 columns.
+/// Rows of one statement: PostgreSQL takes 65,535 parameters, SQLite 32,766, and the widest table has 30 columns.
 pub(super) const INSERT_ROWS_MAX: usize = 500;
 
 /// Inserts rows, [`INSERT_ROWS_MAX`] a statement.

@@ -63,6 +63,10 @@ pub(in crate::graphql) struct StartExecutionInput {
     /// Where it runs.
     #[graphql(default_with = "ExecutionMode::CloudRun")]
     mode: ExecutionMode,
+    /// The code agent that it runs.
+    code_agent_id: Option<ID>,
+    /// The number of the version that it runs; the newest at this moment, if left out.
+    code_version: Option<i32>,
     /// The workflow that it belongs to.
     workflow_id: Option<String>,
     /// The run of the workflow that it belongs to.
@@ -138,6 +142,10 @@ pub(in crate::graphql) struct RecordExecutionInput {
     /// Where it ran.
     #[graphql(default_with = "ExecutionMode::CloudRun")]
     mode: ExecutionMode,
+    /// The code agent that it runs.
+    code_agent_id: Option<ID>,
+    /// The number of the version that it runs; the newest at this moment, if left out.
+    code_version: Option<i32>,
     /// The workflow that it belongs to.
     workflow_id: Option<String>,
     /// The run of the workflow that it belongs to.
@@ -191,6 +199,8 @@ impl StartExecutionInput {
             name: self.name,
             status: self.status.into(),
             mode: self.mode.into(),
+            code_agent_id: uuid_optional("input.codeAgentId", self.code_agent_id)?,
+            code_version: self.code_version,
             workflow_id: self.workflow_id,
             workflow_run_id: self.workflow_run_id,
             project_key: self.project_key,
@@ -252,6 +262,8 @@ impl RecordExecutionInput {
             name: self.name,
             status: self.status.into(),
             mode: self.mode.into(),
+            code_agent_id: uuid_optional(&format!("{at}.codeAgentId"), self.code_agent_id)?,
+            code_version: self.code_version,
             workflow_id: self.workflow_id,
             workflow_run_id: self.workflow_run_id,
             project_key: self.project_key,

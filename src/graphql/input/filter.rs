@@ -1,6 +1,7 @@
 //! Which executions, in which order.
 
 use async_graphql::{Enum, ID, InputObject};
+use uuid::Uuid;
 
 use crate::domain::execution::{Filter, Order, Range};
 use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
@@ -19,6 +20,8 @@ pub(in crate::graphql) struct ExecutionFilter {
     statuses: Option<Vec<ExecutionStatus>>,
     /// In one of these modes.
     modes: Option<Vec<ExecutionMode>>,
+    /// Of one of these code agents, also of those that are deleted by now.
+    code_agent_ids: Option<Vec<ID>>,
     /// Of one of these workflows.
     workflow_ids: Option<Vec<String>>,
     /// Of one of these workflow runs.
@@ -88,16 +91,11 @@ impl ExecutionFilter {
     /// # Errors
     /// `BAD_INPUT` for an id that is no UUID; `TOO_LARGE` for a list that is too long.
     pub(in crate::graphql) fn check(self, field: &str) -> Result<Filter> {
-        let ids = checked_list(field, "ids", self.ids)?
-            .map(|ids| {
-                let ids = ids.iter().enumerate();
-                ids.map(|(index, id)| uuid(&format!("{field}.ids.{index}"), id)).collect::<Result<_>>()
-            })
-            .transpose()?;
         let statuses = checked_list(field, "statuses", self.statuses)?;
         let modes = checked_list(field, "modes", self.modes)?;
         Ok(Filter {
-            ids,
+            ids: checked_ids(field, "ids", self.ids)?,
+            code_agent_ids: checked_ids(field, "codeAgentIds", self.code_agent_ids)?,
             statuses: statuses.map(|statuses| statuses.into_iter().map(Into::into).collect()),
             modes: modes.map(|modes| modes.into_iter().map(Into::into).collect()),
             workflow_ids: checked_texts(field, "workflowIds", self.workflow_ids)?,
@@ -124,7 +122,17 @@ fn checked_list<T>(field: &str, name: &str, list: Option<Vec<T>>) -> Result<Opti
     Ok(list)
 }
 
-fn checked_texts(field: &str, name: &str, list: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+fn checked_ids(field: &str, name: &str, list: Option<Vec<ID>>) -> Result<Option<Vec<Uuid>>> {
+    let Some(list) = checked_list(field, name, list)? else { return Ok(None) };
+    let list = list.iter().enumerate();
+    list.map(|(index, id)| uuid(&format!("{field}.{name}.{index}"), id)).collect::<Result<_>>().map(Some)
+}
+
+pub(super) fn checked_texts(
+    field: &str,
+    name: &str,
+    list: Option<Vec<String>>,
+) -> Result<Option<Vec<String>>> {
     let Some(list) = checked_list(field, name, list)? else { return Ok(None) };
     let list = list.into_iter().enumerate();
     list.map(|(index, text)| crate::domain::text::short(&format!("{field}.{name}.{index}"), text))

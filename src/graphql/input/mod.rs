@@ -1,10 +1,14 @@
 //! What callers give, checked and turned into what services take. A path in an error is the path of the input.
 
+mod code_agent;
 mod execution;
 mod filter;
 mod log;
 mod project;
 
+pub(super) use code_agent::{
+    CodeAgentFilter, CreateCodeAgentInput, PublishCodeVersionInput, UpdateCodeAgentInput,
+};
 pub(super) use execution::{
     FinishExecutionInput, RecordExecutionInput, StartExecutionInput, UpdateExecutionInput,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
-use super::{LogConnection, PageInfo, Project};
+use super::{CodeAgent, CodeVersion, LogConnection, PageInfo, Project};
 use crate::domain::execution::{Filter, Mode, Order, Status};
 use crate::domain::page::{Cursor, Page, PageArgs, Rows};
 use crate::graphql::context::ContextExt as _;
@@ -124,6 +124,17 @@ impl Execution {
     /// For people; at most 255 characters.
     fn name(&self) -> Option<&str> {
         self.row.name.as_deref()
+    }
+
+    /// The code agent that it runs; null when it runs none, and when the agent has been deleted.
+    async fn code_agent(&self, context: &Context<'_>) -> Option<async_graphql::Result<CodeAgent>> {
+        self.siblings.code_agent(context, self.row.code_agent_id?).await.nullable()
+    }
+
+    /// The version that it runs, settled when it was started; null when the agent had none, and when it has been deleted.
+    async fn code_version(&self, context: &Context<'_>) -> Option<async_graphql::Result<CodeVersion>> {
+        let key = (self.row.code_agent_id?, self.row.code_version?);
+        self.siblings.code_version(context, key).await.nullable()
     }
 
     /// The workflow that it belongs to, as the caller names it.

@@ -6,8 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::PageInfo;
+use crate::domain::limits::{RUN_LOG_LINES_MAX, at_most};
 use crate::domain::log::{Filter, Level, Line};
 use crate::domain::page::PageArgs;
+use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::LogFilter;
@@ -182,4 +184,12 @@ fn encode(seq: i64) -> String {
 fn decode(cursor: &str) -> Option<i64> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     text.strip_prefix('S')?.parse().ok().filter(|seq| *seq >= 0)
+}
+
+/// How many lines are asked for, by the argument `field`.
+pub(in crate::graphql) fn lines(field: &'static str, count: i32) -> Result<usize, Error> {
+    let count = usize::try_from(count)
+        .map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
+    at_most(field, count, RUN_LOG_LINES_MAX)?;
+    Ok(count)
 }

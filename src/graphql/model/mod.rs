@@ -1,6 +1,8 @@
 //! The objects of the schema: thin views of rows.
 
 mod change;
+mod code_agent;
+mod code_version;
 mod execution;
 mod log;
 mod node;
@@ -10,8 +12,10 @@ mod viewer;
 mod workflow_run;
 
 pub(super) use change::ExecutionChange;
+pub(super) use code_agent::{CodeAgent, CodeAgentConnection};
+pub(super) use code_version::{CodeValidation, CodeVersion, CodeVersionConnection};
 pub(super) use execution::{Execution, ExecutionConnection, ExecutionMode, ExecutionStatus, TokenUsage};
-pub(super) use log::{LogBatch, LogConnection, LogLevel, LogLine};
+pub(super) use log::{LogBatch, LogConnection, LogLevel, LogLine, lines};
 pub(super) use node::Node;
 pub(super) use page::PageInfo;
 pub(super) use project::{Project, ProjectConnection};

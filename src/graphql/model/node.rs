@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, Interface};
 
-use super::{Execution, Project};
+use super::{CodeAgent, CodeVersion, Execution, Project};
 
 /// Anything with an id. Every id is a UUID, unique across types.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and boxes are no output types")]
@@ -11,4 +11,6 @@ use super::{Execution, Project};
 pub(in crate::graphql) enum Node {
     Execution(Execution),
     Project(Project),
+    CodeAgent(CodeAgent),
+    CodeVersion(CodeVersion),
 }

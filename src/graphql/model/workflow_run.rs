@@ -2,11 +2,9 @@
 
 use async_graphql::{Context, Object};
 
-use super::{ExecutionConnection, ExecutionStatus, LogLine, TokenUsage};
+use super::{ExecutionConnection, ExecutionStatus, LogLine, TokenUsage, lines};
 use crate::domain::execution::{Filter, Order, duration_ms};
-use crate::domain::limits::RUN_LOG_LINES_MAX;
 use crate::domain::page::PageArgs;
-use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::ApiError;
 use crate::graphql::input::LogFilter;
@@ -88,13 +86,6 @@ impl WorkflowRun {
     fn cost_usd(&self) -> Decimal {
         Decimal { micros: self.0.totals.cost_microusd }
     }
-}
-
-fn lines(field: &'static str, count: i32) -> Result<usize, Error> {
-    let count = usize::try_from(count)
-        .map_err(|_| Error::bad_input(field, format!("{field} must not be negative")))?;
-    crate::domain::limits::at_most(field, count, RUN_LOG_LINES_MAX)?;
-    Ok(count)
 }
 
 impl From<service::WorkflowRun> for WorkflowRun {

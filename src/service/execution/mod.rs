@@ -1,5 +1,6 @@
 //! Executions: start, change, finish, record, read, follow, delete.
 
+mod binding;
 mod change;
 mod delete;
 mod follow;

@@ -6,6 +6,7 @@ use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
+use super::binding::{asked_version, bind_to_versions};
 use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
 use super::start::{blank, id_is_taken};
 use super::topics;
@@ -26,6 +27,9 @@ pub struct RecordExecution {
     /// COMPLETED, FAILED or CANCELLED.
     pub status: Status,
     pub mode: Mode,
+    pub code_agent_id: Option<Uuid>,
+    /// The newest version, if not given.
+    pub code_version: Option<i32>,
     pub workflow_id: Option<String>,
     pub workflow_run_id: Option<String>,
     pub project_key: Option<String>,
@@ -57,7 +61,7 @@ impl Service {
     ///
     /// # Errors
     /// `BAD_INPUT` and `TOO_LARGE`, whose field says which; `CONFLICT` when an id is taken by something that the viewer
-    /// cannot see.
+    /// cannot see; `NOT_FOUND` for a code agent or a version that is not there.
     pub async fn record_executions(
         &self,
         viewer: &Viewer,
@@ -66,7 +70,7 @@ impl Service {
         at_most("inputs", records.len(), BATCH_EXECUTIONS_MAX)?;
         let now = now();
         let records = records.into_iter().enumerate();
-        let new: Vec<_> = records
+        let mut new: Vec<_> = records
             .map(|(index, record)| new_execution(&format!("inputs.{index}"), record, now))
             .collect::<Result<_>>()?;
         let mut seen = HashSet::new();
@@ -77,6 +81,8 @@ impl Service {
         let tx = self.store.begin().await?;
         let ids: Vec<_> = new.iter().map(|new| new.row.id).collect();
         let there = tx.reader(viewer).executions_by_ids(&ids).await?;
+        let rows = new.iter_mut().map(|new| &mut new.row).filter(|row| !there.contains_key(&row.id));
+        bind_to_versions(&tx.reader(viewer), stamp.tenant_id(), rows).await?;
         let mut executions = Vec::with_capacity(new.len());
         let mut created = Vec::with_capacity(new.len());
         for mut new in new {
@@ -125,6 +131,8 @@ fn new_execution(at: &str, record: RecordExecution, now: Timestamp) -> Result<Ne
         status: record.status,
         mode: record.mode,
         name: text::short_optional(&format!("{at}.name"), record.name)?,
+        code_agent_id: record.code_agent_id,
+        code_version: asked_version(at, record.code_agent_id, record.code_version)?,
         workflow_id: text::short_optional(&format!("{at}.workflowId"), record.workflow_id)?,
         workflow_run_id: text::short_optional(&format!("{at}.workflowRunId"), record.workflow_run_id)?,
         project_key: text::short_optional(&format!("{at}.projectKey"), record.project_key)?,

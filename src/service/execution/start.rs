@@ -4,6 +4,7 @@ use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
+use super::binding::{asked_version, bind_to_versions};
 use super::input::{self, VisualChange};
 use super::topics;
 use crate::auth::{OnBehalfOf, Viewer};
@@ -22,6 +23,9 @@ pub struct StartExecution {
     /// QUEUED or RUNNING.
     pub status: Status,
     pub mode: Mode,
+    pub code_agent_id: Option<Uuid>,
+    /// The newest version, if not given.
+    pub code_version: Option<i32>,
     pub workflow_id: Option<String>,
     pub workflow_run_id: Option<String>,
     /// The project is made when it is new.
@@ -47,7 +51,7 @@ impl Service {
     ///
     /// # Errors
     /// `BAD_INPUT`, `TOO_LARGE`; `FORBIDDEN` for `on_behalf_of` without the service role; `CONFLICT` when the id is
-    /// taken by something that the viewer cannot see.
+    /// taken by something that the viewer cannot see; `NOT_FOUND` for a code agent or a version that is not there.
     pub async fn start_execution(&self, viewer: &Viewer, start: StartExecution) -> Result<Started> {
         let stamp = viewer.stamp(start.on_behalf_of.clone())?;
         if let Some(id) = start.id
@@ -56,12 +60,13 @@ impl Service {
             return Ok(Started { execution, created: false });
         }
         let now = now();
-        let new = new_execution(start, now)?;
+        let mut new = new_execution(start, now)?;
+        let tx = self.store.begin().await?;
+        bind_to_versions(&tx.reader(viewer), stamp.tenant_id(), [&mut new.row]).await?;
         let mut execution = new.row.clone();
         stamp.tenant_id().clone_into(&mut execution.tenant_id);
         stamp.owner_id().clone_into(&mut execution.owner_id);
 
-        let tx = self.store.begin().await?;
         if let Some(key) = execution.project_key.clone() {
             tx.ensure_projects(&stamp, vec![(new_id(), key.clone(), key)], now).await?;
         }
@@ -103,6 +108,8 @@ fn new_execution(start: StartExecution, now: Timestamp) -> Result<NewExecution> 
         status: start.status,
         mode: start.mode,
         name: text::short_optional("input.name", start.name)?,
+        code_agent_id: start.code_agent_id,
+        code_version: asked_version("input", start.code_agent_id, start.code_version)?,
         workflow_id: text::short_optional("input.workflowId", start.workflow_id)?,
         workflow_run_id: text::short_optional("input.workflowRunId", start.workflow_run_id)?,
         project_key: text::short_optional("input.projectKey", start.project_key)?,
@@ -124,6 +131,8 @@ pub(super) fn blank(now: Timestamp) -> ExecutionRow {
         status: Status::Queued,
         mode: Mode::CloudRun,
         name: None,
+        code_agent_id: None,
+        code_version: None,
         workflow_id: None,
         workflow_run_id: None,
         project_key: None,

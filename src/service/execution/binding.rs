@@ -1,0 +1,51 @@
+//! Which version of a code agent an execution runs: settled when it is started, never changed afterwards.
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::store::{ExecutionRow, Reader};
+
+/// Checks the version that the input at `at` asks for.
+pub(super) fn asked_version(
+    at: &str,
+    code_agent_id: Option<Uuid>,
+    code_version: Option<i32>,
+) -> Result<Option<i32>> {
+    if code_version.is_some() && code_agent_id.is_none() {
+        return Err(Error::bad_input(
+            format!("{at}.codeVersion"),
+            "codeVersion is a number of codeAgentId's; give both",
+        ));
+    }
+    Ok(code_version)
+}
+
+/// Finds the agents that these executions name, in their tenant, and settles their versions: the one asked for, or the
+/// newest by now; none while an agent has none.
+///
+/// # Errors
+/// `NOT_FOUND` for an agent or a version that is not there.
+pub(super) async fn bind_to_versions<'r>(
+    reader: &Reader<'_>,
+    tenant_id: &str,
+    rows: impl IntoIterator<Item = &'r mut ExecutionRow>,
+) -> Result<()> {
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.code_agent_id.is_some()).collect();
+    let ids: Vec<_> = rows.iter().filter_map(|row| row.code_agent_id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let agents = reader.code_agents_by_ids(&ids).await?;
+    for row in rows {
+        let agent = row.code_agent_id.and_then(|id| agents.get(&id));
+        let agent = agent.filter(|agent| agent.tenant_id == tenant_id);
+        let newest = agent.ok_or(Error::NotFound { what: "code agent" })?.latest_version;
+        row.code_version = match row.code_version {
+            // Numbers have no gaps.
+            Some(number) if (1..=newest).contains(&number) => Some(number),
+            Some(_) => return Err(Error::NotFound { what: "version of the code agent" }),
+            None => Some(newest).filter(|newest| *newest > 0),
+        };
+    }
+    Ok(())
+}
