@@ -79,6 +79,11 @@ impl ClientError {
         Self::of(code.as_str(), code.retryable(), format!("HTTP status {status}"))
     }
 
+    /// The server's answer means that the call cannot be made.
+    pub fn refused(code: Code, message: String) -> Self {
+        Self::of(code.as_str(), code.retryable(), message)
+    }
+
     /// With the time that the server asks to wait.
     pub(super) fn after(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }

@@ -26,9 +26,11 @@ pub(super) fn problems(language: Language, grammar: &Grammar, tree: &Tree, sourc
         let found = problem(language, grammar, node, source);
         let descends = found.is_none() && (reads_all || node.has_error());
         problems.extend(found);
-        let is_over = problems.len() == SOURCE_PROBLEMS_MAX
-            || !(descends && cursor.goto_first_child()) && !goto_next(&mut cursor);
-        if is_over {
+        if problems.len() == SOURCE_PROBLEMS_MAX {
+            break;
+        }
+        let has_moved = descends && cursor.goto_first_child();
+        if !has_moved && !goto_next(&mut cursor) {
             break;
         }
     }

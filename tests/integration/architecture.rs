@@ -10,7 +10,7 @@ use std::{
 const KNOWN_TO_ALL: [&str; 3] = ["clock", "domain", "error"];
 
 /// What else each part of `src` may name, from the bottom up. A new part needs a row.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("clock", &[]),
     ("error", &[]),
     ("domain", &[]),
@@ -20,22 +20,24 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("event", &["auth", "store"]),
     ("logs", &["auth", "event", "store"]),
     ("jobs", &["event", "store"]),
-    ("service", &["auth", "event", "logs", "store"]),
+    ("syntax", &[]),
+    ("service", &["auth", "event", "logs", "store", "syntax"]),
     ("graphql", &["auth", "event", "logs", "service", "store"]),
     ("http", &["auth", "config", "graphql", "service"]),
     ("app", &["auth", "config", "event", "graphql", "http", "jobs", "logs", "service", "store"]),
     ("client", &[]),
-    ("cli", &["app", "auth", "client", "config", "graphql"]),
+    ("cli", &["app", "auth", "client", "config", "graphql", "syntax"]),
     ("lib", &[]),
     ("main", &[]),
 ];
 
 /// Which parts may name a crate that must not spread.
-const MAY_USE: [(&str, &[&str]); 4] = [
+const MAY_USE: [(&str, &[&str]); 5] = [
     ("sea_orm", &["store"]),
     ("migration", &["store"]),
     // To listen for wake-ups, and to read a database's address.
     ("sqlx", &["store", "event", "config"]),
+    ("tree_sitter", &["syntax"]),
     ("async_graphql", &["graphql", "http"]),
 ];
 

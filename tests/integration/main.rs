@@ -7,6 +7,7 @@ mod architecture;
 mod bad_input;
 mod changes;
 mod cli;
+mod code_agents;
 mod contract;
 mod crash;
 mod endurance;

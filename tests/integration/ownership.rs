@@ -78,10 +78,23 @@ const fn field(
 }
 
 /// One row for each root field. The variables are those of [`Target::variables`].
-const FIELDS: [Field; 24] = [
+const FIELDS: [Field; 30] = [
     field("Query.viewer", OWN, "/viewer/userId", "{ viewer { userId tenantId role expiresAt } }"),
     field("Query.node", READ, "/node", "query ($id: ID!) { node(id: $id) { id } }"),
     field("Query.nodes", READ, "/nodes/0", "query ($id: ID!) { nodes(ids: [$id]) { id } }"),
+    field(
+        "Query.codeAgent",
+        READ,
+        "/codeAgent",
+        "query ($agent: ID!) { codeAgent(id: $agent) { id latestVersion { source } executions { nodes { id } }
+            versions { nodes { source } } logs { message } } }",
+    ),
+    field(
+        "Query.codeAgents",
+        READ,
+        "/codeAgents/totalCount",
+        "query ($run: String!) { codeAgents(filter: { name: $run }) { nodes { id } totalCount } }",
+    ),
     field("Query.project", READ, "/project", "query ($project: ID!) { project(id: $project) { id } }"),
     field("Query.projects", READ, "/projects/totalCount", "{ projects { nodes { id } totalCount } }"),
     field("Query.execution", READ, "/execution", "query ($id: ID!) { execution(id: $id) { id inputs } }"),
@@ -104,6 +117,34 @@ const FIELDS: [Field; 24] = [
         "query ($run: String!) { workflowRun(id: $run) { id executions { nodes { id } } logs { message } } }",
     ),
     field("Query.changesCursor", OWN, "/changesCursor", "{ changesCursor }"),
+    field(
+        "Mutation.createCodeAgent",
+        OWN,
+        "/createCodeAgent/codeAgent",
+        r#"mutation ($new: String!) {
+            createCodeAgent(input: { name: $new, language: "json", source: "[]" }) { codeAgent { id } }
+        }"#,
+    ),
+    field(
+        "Mutation.updateCodeAgent",
+        WRITE,
+        "/updateCodeAgent/codeAgent",
+        r#"mutation ($agent: ID!) { updateCodeAgent(input: { id: $agent, name: "other" }) { codeAgent { id } } }"#,
+    ),
+    field(
+        "Mutation.publishCodeVersion",
+        WRITE,
+        "/publishCodeVersion/version",
+        r#"mutation ($agent: ID!) {
+            publishCodeVersion(input: { codeAgentId: $agent, source: "[2]" }) { version { source } }
+        }"#,
+    ),
+    field(
+        "Mutation.deleteCodeAgent",
+        DELETE,
+        "/deleteCodeAgent/deletedCount",
+        "mutation ($agent: ID!) { deleteCodeAgent(id: $agent) { deletedCount } }",
+    ),
     field(
         "Mutation.createProject",
         OWN,
@@ -331,7 +372,13 @@ impl Target {
         let run = unique("run");
         // Where the feed stands for this caller; a caller without a valid token does not come so far.
         let after = caller.try_query("{ changesCursor }", json!({})).await.ok();
-        let input = json!({ "workflowRunId": run, "projectKey": "owned", "inputs": { "isTarget": true } });
+        let agent = "mutation ($name: String!) {
+            createCodeAgent(input: { name: $name, language: \"json\", source: \"[1]\" }) { codeAgent { id } }
+        }";
+        let agent = team.owner.query(agent, json!({ "name": run })).await;
+        let agent = &agent["createCodeAgent"]["codeAgent"]["id"];
+        let input = json!({ "workflowRunId": run, "codeAgentId": agent, "projectKey": "owned",
+                            "inputs": { "isTarget": true } });
         let target = team.owner.start(input).await;
         team.owner.append(&id_of(&target), &[line("a line")]).await;
         let own = match &after {
@@ -347,6 +394,7 @@ impl Target {
             "id": target["id"],
             "ids": [target["id"], own["id"]],
             "run": run,
+            "agent": agent,
             "new": unique("project"),
             "project": team.owner.query(project, json!({})).await["projects"]["nodes"][0]["id"],
             "after": after.map(|data| data["changesCursor"].clone()),
@@ -424,6 +472,11 @@ mod in_postgresql {
     }
 
     #[tokio::test]
+    async fn a_direct_connection_sees_the_same_code_agents_as_the_api() {
+        run(Backend::Postgres, same_code_agents).await;
+    }
+
+    #[tokio::test]
     async fn a_direct_connection_without_claims_sees_nothing() {
         run(Backend::Postgres, nothing_without_claims).await;
     }
@@ -464,6 +517,37 @@ mod in_postgresql {
                 server.client(&claims).query("{ executions(first: 200) { nodes { id } } }", json!({})).await;
             let nodes = list["executions"]["nodes"].as_array().expect("nodes are a list");
             assert_eq!(direct, nodes.iter().map(id_of).collect(), "{claims:?}");
+        }
+    }
+
+    async fn same_code_agents(server: Server) {
+        let (team, other) = (Team::of(&server), Team::of(&server));
+        let create = "mutation ($name: String!) {
+            createCodeAgent(input: { name: $name, language: \"json\", source: \"[1]\" }) { codeAgent { id } }
+        }";
+        for client in [&team.owner, &team.colleague, &team.stranger, &other.owner] {
+            client.query(create, json!({ "name": unique("agent") })).await;
+        }
+        let mut connection = connect(&server).await;
+        for claims in [
+            team.owner_claims(),
+            Claims::admin(Team::ADMIN, &team.org),
+            other.owner_claims(),
+            Claims::member("nobody", &unique("org")),
+            Claims::service(Team::SERVICE),
+        ] {
+            become_user(&mut connection, &claims.json()).await;
+            let list = "{ codeAgents(first: 200) { nodes { id latestVersion { source } } } }";
+            let list = server.client(&claims).query(list, json!({})).await;
+            let nodes = list["codeAgents"]["nodes"].as_array().expect("nodes are a list");
+            let rows = connection.fetch_all("SELECT id::text FROM code_agent").await.expect("it may read");
+            let direct: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+            assert_eq!(direct, nodes.iter().map(id_of).collect(), "{claims:?}");
+            for table in ["code_version", "code_source", "code_publish"] {
+                let query = format!("SELECT count(*) FROM {table}");
+                let row = connection.fetch_one(AssertSqlSafe(query)).await.expect("it may read");
+                assert_eq!(row.get::<i64, _>(0), nodes.len() as i64, "{table} with {claims:?}");
+            }
         }
     }
 

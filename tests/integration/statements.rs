@@ -20,7 +20,8 @@ async fn logging_server(backend: Backend) -> Server {
     builder.env("RUNLEDGER_LOG", "warn,sqlx::query=debug").env("RUNLEDGER_LOG_FORMAT", "json").start().await
 }
 
-const EXECUTION: &str = "id status name ownerId inputs result error project { id key name } heartbeatAt
+const EXECUTION: &str = "id codeAgent { name latestVersion { source } version(number: 1) { number } }
+    codeVersion { source codeAgent { id } } status name ownerId inputs result error project { id key name } heartbeatAt
     tokens { total } costUsd durationMs revision visual { enabled } createdAt";
 
 async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: Backend) {
@@ -40,6 +41,10 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
         ),
         format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ... on Execution {{ {EXECUTION} }} }} }}"),
         "query ($n: Int!) { projects(first: $n) { nodes { id key name createdAt } totalCount } }".into(),
+        "query ($n: Int!) { codeAgents(first: $n) { nodes {
+            name tags latestVersion { source codeAgent { id } } version(number: 1) { source } none: version(number: 9) { id }
+        } totalCount } }"
+            .into(),
     ];
     let mut counts = Vec::new();
     for list in &lists {
@@ -75,6 +80,12 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         "query ($id: ID!) { nodes(ids: [$id]) { id ... on Execution { inputs heartbeatAt project { id } } } }",
         "query ($id: ID!) { execution(id: $id) { id inputs logs(first: 2) { nodes { seq } totalCount } } }",
         "query ($id: ID!) { execution(id: $id) { logs(last: 2, filter: { search: \"x\" }) { nodes { seq } totalCount } } }",
+        "query ($agent: ID!) { codeAgent(id: $agent) {
+            latestVersion { id source codeAgent { id } } version(number: 1) { number } logs { message }
+            versions(first: 1) { nodes { source } totalCount } executions { nodes { id codeVersion { id } } totalCount }
+            longest: executions(orderBy: LONGEST) { nodes { id } }
+        } }",
+        "query ($agent: ID!) { node(id: $agent) { ... on CodeAgent { versions(last: 1) { nodes { id } } } } }",
         "query ($project: ID!) { project(id: $project) { id } node(id: $project) { id } }",
         "query ($run: String!) {
             workflowRun(id: $run) { status costUsd executions { nodes { id } totalCount } logs(filter: { levels: [INFO] }) { seq } }
@@ -95,6 +106,16 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         ("executions", filters(&id)),
         ("activeExecutions", vec![json!({})]),
         ("projects", vec![json!({})]),
+        (
+            "codeAgents",
+            vec![
+                json!({}),
+                json!({ "filter": { "search": "agent x" } }),
+                json!({ "filter": { "name": "agent 1" } }),
+                json!({ "filter": { "language": "json" } }),
+                json!({ "filter": { "tags": ["a", "b"] } }),
+            ],
+        ),
     ] {
         for arguments in arguments {
             statements.extend(statements_of_pages(&team, list, &arguments).await);
@@ -121,6 +142,7 @@ fn filters(id: &str) -> Vec<Value> {
         json!({ "statuses": ["RUNNING"] }),
         json!({ "statuses": ["RUNNING", "QUEUED"] }),
         json!({ "modes": ["CLOUD_RUN"] }),
+        json!({ "codeAgentIds": [id] }),
         json!({ "workflowIds": ["workflow"] }),
         json!({ "workflowRunIds": ["run 1", "run 2"] }),
         json!({ "projectKeys": ["project 1"] }),
@@ -263,7 +285,9 @@ async fn variables(team: &Team, run: &str, count: usize) -> Value {
 
 async fn variables_of(team: &Team, id: &str) -> Value {
     let data = team.owner.query("{ projects(first: 1) { nodes { id } } }", json!({})).await;
-    json!({ "id": id, "run": "run 1", "project": data["projects"]["nodes"][0]["id"] })
+    let agents = team.owner.query("{ codeAgents(first: 1) { nodes { id } } }", json!({})).await;
+    let agent = &agents["codeAgents"]["nodes"][0]["id"];
+    json!({ "id": id, "run": "run 1", "agent": agent, "project": data["projects"]["nodes"][0]["id"] })
 }
 
 /// Fills the database of several tenants with enough rows that a planner would rather not scan. One running execution.
@@ -286,7 +310,12 @@ async fn fill(team: &Team) -> String {
 
 async fn start_with_lines(client: &Client, run: &str, count: usize) {
     for number in 0..count {
-        let input = json!({ "workflowRunId": run, "projectKey": format!("started {number}"), "inputs": { "n": number } });
+        let input =
+            json!({ "name": format!("agent {number}"), "language": "json", "tags": ["a"], "source": "[1]" });
+        let create = "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
+        let agent = client.query(create, json!({ "input": input })).await;
+        let agent = &agent["createCodeAgent"]["codeAgent"]["id"];
+        let input = json!({ "workflowRunId": run, "codeAgentId": agent, "projectKey": format!("started {number}"), "inputs": { "n": number } });
         let id = id_of(&client.start(input).await);
         client.append(&id, &[line("a line")]).await;
     }

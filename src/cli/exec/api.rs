@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::lines::LogLine;
 use crate::client::{Client, ClientError};
 use crate::clock::Timestamp;
+use crate::error::Code;
 
 const START: &str = "mutation Start($input: StartExecutionInput!) { startExecution(input: $input) { \
      execution { status logs(last: 1) { nodes { seq } } } } }";
@@ -15,6 +16,8 @@ const APPEND: &str =
     "mutation Append($input: AppendLogsInput!) { appendLogs(input: $input) { nextSeq appended } }";
 const UPDATE: &str = "mutation Update($input: UpdateExecutionInput!) { updateExecution(input: $input) { execution { status } } }";
 const FINISH: &str = "mutation Finish($input: FinishExecutionInput!) { finishExecution(input: $input) { execution { status } } }";
+const AGENTS: &str =
+    "query Agents($name: String!) { codeAgents(filter: { name: $name }, first: 2) { nodes { id } } }";
 const STATUS: &str = "query Status($id: ID!) { execution(id: $id) { status } }";
 
 /// `StartExecutionInput`, as far as `exec` uses it. Times are text, so that a spool gives back exactly what was sent.
@@ -24,6 +27,13 @@ pub(super) struct StartInput {
     pub id: Uuid,
     pub name: String,
     pub mode: String,
+    /// The name of a code agent whose id is not known yet: asked for right before the start, and never sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_agent_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_agent_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_version: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,10 +153,46 @@ impl Api {
         struct Line {
             seq: u64,
         }
+        let mut input = input.clone();
+        if let Some(name) = input.code_agent_name.take() {
+            input.code_agent_id = match self.agent_named(&name).await {
+                Ok(id) => Some(id),
+                // It may have gone since an earlier process started the execution, which then is as it is.
+                Err(_) if self.status(input.id).await?.is_some() => None,
+                Err(error) => return Err(error),
+            };
+            input.code_version = input.code_version.filter(|_| input.code_agent_id.is_some());
+        }
         let data: Data = self.client.graphql(START, json!({ "input": input })).await?;
         let execution = data.start_execution.execution;
         let next_seq = execution.logs.nodes.last().map_or(0, |line| line.seq + 1);
         Ok(Started { status: execution.status, next_seq })
+    }
+
+    /// The one code agent with this name. Names are not unique, and nobody should run what they did not mean.
+    async fn agent_named(&self, name: &str) -> Result<Uuid, ClientError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Data {
+            code_agents: Agents,
+        }
+        #[derive(Deserialize)]
+        struct Agents {
+            nodes: Vec<Agent>,
+        }
+        #[derive(Deserialize)]
+        struct Agent {
+            id: Uuid,
+        }
+        let data: Data = self.client.graphql(AGENTS, json!({ "name": name })).await?;
+        match data.code_agents.nodes.as_slice() {
+            [agent] => Ok(agent.id),
+            [] => Err(ClientError::refused(Code::NotFound, format!("no code agent is named {name}"))),
+            _ => Err(ClientError::refused(
+                Code::Conflict,
+                format!("several code agents are named {name}; give the id of one"),
+            )),
+        }
     }
 
     /// Idempotent by `first_seq`.

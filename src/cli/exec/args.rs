@@ -43,6 +43,14 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
+    /// Code agent that it runs, by its id or by its name, if only one has that name
+    #[arg(long, value_name = "NAME-OR-ID")]
+    agent: Option<String>,
+
+    /// Number of the version that it runs [default: the newest]
+    #[arg(long, value_name = "N", requires = "agent", value_parser = clap::value_parser!(i32).range(1..))]
+    agent_version: Option<i32>,
+
     /// Workflow that it belongs to
     #[arg(long, value_name = "ID")]
     workflow: Option<String>,
@@ -135,7 +143,12 @@ impl Args {
             let folder = env::current_dir().ok().map(|folder| folder.to_string_lossy().into_owned());
             json!({ "command": words, "cwd": folder })
         });
+        let agent = self.agent.as_deref();
+        let code_agent_id = agent.and_then(|agent| Uuid::parse_str(agent).ok());
         StartInput {
+            code_agent_name: agent.filter(|_| code_agent_id.is_none()).map(str::to_owned),
+            code_agent_id,
+            code_version: self.agent_version,
             id: self.id.unwrap_or_else(clock::new_id),
             name,
             mode: self.mode.graphql().into(),
@@ -215,6 +228,13 @@ mod tests {
         assert_eq!(input.inputs["command"], json!(["/usr/bin/make", "all"]));
         assert!(input.keep_history);
 
+        let id = clock::new_id();
+        for (agent, name, id) in [("fixer", Some("fixer"), None), (&id.to_string(), None, Some(id))] {
+            let input = parse(&["--agent", agent, "--agent-version", "2", "x"]).unwrap().start_input();
+            assert_eq!((input.code_agent_name.as_deref(), input.code_agent_id), (name, id));
+            assert_eq!(input.code_version, Some(2));
+        }
+
         let words =
             ["--inputs", r#"{"a":1}"#, "--mode", "cloud-run", "--no-history", "--workflow-run", "w1", "x"];
         let input = parse(&words).unwrap().start_input();
@@ -225,7 +245,13 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_before_the_command_starts() {
-        for words in [&[][..], &["--inputs", "{", "x"], &["--id", "7", "x"], &["--resume", "f", "x"]] {
+        for words in [
+            &[][..],
+            &["--agent-version", "1", "x"],
+            &["--inputs", "{", "x"],
+            &["--id", "7", "x"],
+            &["--resume", "f", "x"],
+        ] {
             assert!(parse(words).is_err(), "{words:?}");
         }
         assert!(parse(&["--drain-timeout", "5 minutes", "x"]).is_err());
