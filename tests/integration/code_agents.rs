@@ -599,7 +599,7 @@ async fn agents_and_versions_are_nodes(team: Team) {
 async fn all_is_there_after_a_restart(backend: Backend) {
     let server = Server::builder(backend).await.start().await;
     let team = Team::of(&server);
-    let input = json!({ "name": "kept", "language": "python", "tags": ["a"], "source": "x = '\u{0}é'\r\n" });
+    let input = json!({ "name": "kept", "language": "python", "tags": ["a"], "source": "x = 'é'\r\n" });
     let agent = create(&team.owner, input).await.expect("it is fine");
     let before = version(&team.owner, &id_of(&agent), 1).await;
     server.kill9();

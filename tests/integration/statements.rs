@@ -27,7 +27,8 @@ const EXECUTION: &str = "id codeAgent { name latestVersion { source } version(nu
 async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: Backend) {
     let team = Team::of(&logging_server(backend).await);
     let run = unique("run");
-    team.owner.record(json!([recorded(&run, 0)])).await.expect("it is fine");
+    let agent = agent(&team.owner, 0).await;
+    team.owner.record(json!([recorded_of(&agent, &run, 0)])).await.expect("it is fine");
     start_with_lines(&team.owner, &run, 1).await;
 
     let lists = [
@@ -50,7 +51,10 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
     for list in &lists {
         counts.push(fewest_statements_of(&team, list, variables(&team, &run, 1).await).await.len());
     }
-    team.owner.record((1..100).map(|number| recorded(&run, number)).collect()).await.expect("they are fine");
+    team.owner
+        .record((1..100).map(|number| recorded_of(&agent, &run, number)).collect())
+        .await
+        .expect("they are fine");
     start_with_lines(&team.owner, &run, 99).await;
     for (list, count) in lists.iter().zip(counts) {
         let statements = fewest_statements_of(&team, list, variables(&team, &run, 100).await).await;
@@ -310,15 +314,27 @@ async fn fill(team: &Team) -> String {
 
 async fn start_with_lines(client: &Client, run: &str, count: usize) {
     for number in 0..count {
-        let input =
-            json!({ "name": format!("agent {number}"), "language": "json", "tags": ["a"], "source": "[1]" });
-        let create = "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
-        let agent = client.query(create, json!({ "input": input })).await;
-        let agent = &agent["createCodeAgent"]["codeAgent"]["id"];
+        let agent = agent(client, number).await;
         let input = json!({ "workflowRunId": run, "codeAgentId": agent, "projectKey": format!("started {number}"), "inputs": { "n": number } });
         let id = id_of(&client.start(input).await);
         client.append(&id, &[line("a line")]).await;
     }
+}
+
+/// A new code agent with one version; its id.
+async fn agent(client: &Client, number: usize) -> Value {
+    let input =
+        json!({ "name": format!("agent {number}"), "language": "json", "tags": ["a"], "source": "[1]" });
+    let create =
+        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
+    client.query(create, json!({ "input": input })).await["createCodeAgent"]["codeAgent"]["id"].take()
+}
+
+/// As [`recorded`], of a code agent.
+fn recorded_of(agent: &Value, run: &str, number: usize) -> Value {
+    let mut input = recorded(run, number);
+    input["codeAgentId"] = agent.clone();
+    input
 }
 
 /// A finished execution to be recorded.
