@@ -1,9 +1,11 @@
 //! The life of an execution: what is recorded reads back exactly, and only legal steps are taken.
 
+use runledger::domain::limits::BATCH_EXECUTIONS_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Refusal, Socket, Tail, Team, execution_input, for_each_backend, id_of, line, lines, unique,
+    Client, Refusal, Socket, Tail, Team, execution_input, for_each_backend, id_of, line, lines, one_over,
+    unique,
 };
 
 for_each_backend!(
@@ -462,7 +464,8 @@ async fn recording_what_is_not_finished_is_refused_whole(team: Team) {
     running["status"] = json!("RUNNING");
     let mut backwards = finished_input(&run, 2);
     backwards["completedAt"] = json!("2026-11-19T10:00:00Z");
-    let too_many = (0..1_001).map(|number| finished_input(&run, number)).collect();
+    let too_many =
+        (0..).map(|number| finished_input(&run, number)).take(one_over(BATCH_EXECUTIONS_MAX)).collect();
     for (inputs, code) in [
         (vec![finished_input(&run, 1), running], "BAD_INPUT"),
         (vec![finished_input(&run, 1), backwards], "BAD_INPUT"),
