@@ -16,7 +16,7 @@ use std::time::Duration;
 use runledger::error::Limit;
 
 pub(crate) use api::{execution_input, id_of, line, lines, messages};
-pub(crate) use backend::{Backend, ForBackend, for_each_backend, run};
+pub(crate) use backend::{Backend, ForBackend, for_each_backend, for_postgres, run};
 pub(crate) use client::{Client, Refusal};
 pub(crate) use postgres::Database;
 pub(crate) use server::{Server, runledger, signal};
