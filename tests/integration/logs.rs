@@ -52,7 +52,7 @@ async fn a_bad_line_keeps_the_whole_call_out(team: Team) {
     let id = team.owner.start_any().await;
     for (bad, code) in [
         (json!({ "message": "x".repeat(64 * 1024 + 1) }), "TOO_LARGE"),
-        (json!({ "message": "m", "fields": { "big": "x".repeat(64 * 1024) } }), "TOO_LARGE"),
+        (json!({ "message": "m", "fields": { "big": "x".repeat(128 * 1024) } }), "TOO_LARGE"),
         (json!({ "message": "m", "stream": "x".repeat(256) }), "TOO_LARGE"),
         (json!({ "message": "m", "stream": "" }), "BAD_INPUT"),
         (json!({ "message": "m", "timestamp": "yesterday" }), "BAD_INPUT"),
