@@ -280,13 +280,13 @@ async fn an_update_changes_only_what_it_names(team: Team) {
 }
 
 async fn a_finish_says_what_came_of_it(team: Team) {
-    let id = team.owner.start_any().await;
+    let id = id_of(&team.owner.start(json!({ "startedAt": "2026-11-20T09:30:00Z" })).await);
     let finished = team
         .owner
         .finish(json!({
             "id": id, "status": "FAILED", "result": { "artifacts": 3 }, "error": "the disk is full\nand so am I",
             "tokens": { "input": 9, "output": 1 }, "costUsd": "12.34", "durationMs": 12_345_678_901_i64,
-            "visual": { "streamDurationMs": 99 }, "completedAt": "2026-11-21T09:30:00.125Z",
+            "visual": { "streamDurationMs": 99 }, "completedAt": "2026-11-20T09:31:00.125Z",
         }))
         .await
         .expect("it is running");
@@ -297,14 +297,14 @@ async fn a_finish_says_what_came_of_it(team: Team) {
     assert_eq!(finished["costUsd"], "12.340000");
     assert_eq!(finished["durationMs"], 12_345_678_901_i64, "it is a 64-bit number");
     assert_eq!(finished["visual"]["streamDurationMs"], 99);
-    assert_eq!(finished["completedAt"], "2026-11-21T09:30:00.125Z");
+    assert_eq!(finished["completedAt"], "2026-11-20T09:31:00.125Z");
     assert_eq!(team.owner.execution(&id).await, finished);
 }
 
 async fn a_finish_without_a_duration_measures_it(team: Team) {
-    let started = team.owner.start(json!({ "startedAt": "2026-11-21T09:30:00Z" })).await;
+    let started = team.owner.start(json!({ "startedAt": "2026-11-20T09:30:00Z" })).await;
     let finish =
-        json!({ "id": started["id"], "status": "COMPLETED", "completedAt": "2026-11-21T09:30:01.500Z" });
+        json!({ "id": started["id"], "status": "COMPLETED", "completedAt": "2026-11-20T09:30:01.500Z" });
     assert_eq!(team.owner.finish(finish).await.expect("it is running")["durationMs"], 1500);
 }
 

@@ -122,7 +122,7 @@ pub(in crate::graphql) struct FinishExecutionInput {
     duration_ms: Option<BigInt>,
     /// Its visual session.
     visual: Option<VisualStreamingInput>,
-    /// When it completed, if not now.
+    /// When it completed, if not now; what is before its start counts as its start.
     completed_at: Option<DateTime>,
 }
 
