@@ -22,6 +22,9 @@ use crate::{graphql, jobs};
 /// How long requests may take to end after the process was told to stop.
 const DRAIN_SECONDS_MAX: u64 = 20;
 
+/// How long storing the last log lines may take after that.
+const APPEND_SECONDS_MAX: u64 = 5;
+
 /// Serves until the process is told to stop (SIGTERM, SIGINT); calls `started` with the address once it listens.
 ///
 /// # Errors
@@ -38,7 +41,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     let mut workers = JoinSet::new();
     workers.spawn(relay_between_processes(wakeups.clone(), store.listen_pool().cloned()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
-    let appending = tokio::spawn(append_in_groups(calls, store.clone(), wakeups));
+    let mut appending = tokio::spawn(append_in_groups(calls, store.clone(), wakeups.clone()));
 
     let (stop, stopped) = watch::channel(false);
     let transport = Transport {
@@ -53,16 +56,15 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         .map_err(|error| Error::internal(format!("cannot listen on {}: {error}", config.listen)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
     let mut shutdown = stopped;
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        while !*shutdown.borrow_and_update() && shutdown.changed().await.is_ok() {}
-    });
-    let mut server = tokio::spawn(server.into_future());
+    let stopping = async move { while !*shutdown.borrow_and_update() && shutdown.changed().await.is_ok() {} };
+    let mut server = tokio::spawn(http::listen(listener, router, stopping));
     started(address);
 
     let outcome = tokio::select! {
         signal = told_to_stop() => signal,
         // A worker that dies takes the process down: half a server helps nobody.
         _ = workers.join_next() => Err(Error::internal("a background task has ended")),
+        _ = &mut appending => Err(Error::internal("the task that appends log lines has ended")),
         ended = &mut server => Err(Error::internal(format!("the listener has ended: {ended:?}"))),
     };
     tracing::info!("stopping");
@@ -78,9 +80,13 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         tracing::warn!(seconds = DRAIN_SECONDS_MAX, "some requests did not end in time");
         server.abort();
     }
-    workers.shutdown().await;
     // The last way in is gone with the router, so what was let in gets stored and the task ends.
-    let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), appending).await;
+    if !appending.is_finished() {
+        let _ = tokio::time::timeout(Duration::from_secs(APPEND_SECONDS_MAX), appending).await;
+    }
+    // The other processes hear of the last changes, too.
+    let _ = tokio::time::timeout(Duration::from_secs(1), wakeups.told()).await;
+    workers.shutdown().await;
     store.close().await;
     outcome
 }

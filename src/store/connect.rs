@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
 use super::failure::failed;
-use super::{Pools, Store};
+use super::{Pools, Store, write_options};
 use crate::auth::tenant_sql;
 use crate::config::{Database, Ownership, Synchronous, Tokens};
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn migrate(&self, tokens: &Tokens) -> Result<()> {
-        let schema = self.0.write.begin().await.map_err(failed)?;
+        let schema = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
         if let Some(lock) = self.0.dialect.lock_schema() {
             schema.execute_raw(lock).await.map_err(failed)?;
         }
@@ -76,7 +76,7 @@ fn row_level_security(tokens: &Tokens) -> String {
     let tenant = tenant_sql(&tokens.org_claims);
     let owner_only = match tokens.ownership {
         Ownership::Tenant => "false",
-        Ownership::User => "coalesce(runledger_claims() ->> 'org_role', '') <> 'admin'",
+        Ownership::User => "coalesce(runledger_claims() ->> 'org_role', '') <> 'admin'", // as `auth::claims` reads it
     };
     format!(
         "CREATE OR REPLACE FUNCTION runledger_tenant() RETURNS text LANGUAGE sql STABLE AS $$ SELECT {tenant} $$;
