@@ -1,7 +1,10 @@
 //! The one place where the parts are put together, started and stopped.
 
+use std::fs::File;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::auth::Authenticator;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::error::{Error, Result};
 use crate::event::{Wakeups, relay_between_processes};
 use crate::http::{self, Transport, TransportSettings};
@@ -31,6 +34,7 @@ const APPEND_SECONDS_MAX: u64 = 5;
 /// When a part cannot be started, or one that must run for ever ends.
 pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<()> {
     prepare(&config)?;
+    let _alone = take_alone(&config.database)?;
     let store = Store::open(&config.database).await?;
     store.migrate(&config.tokens).await?;
     let authenticator = Authenticator::new(&config.tokens)?;
@@ -111,7 +115,6 @@ pub async fn migrate(config: &Config, down: Option<u32>) -> Result<()> {
 /// # Errors
 /// What the database says.
 pub async fn check_database(config: &Config) -> Result<()> {
-    prepare(config)?;
     let store = Store::open(&config.database).await?;
     store.ping().await?;
     store.close().await;
@@ -120,8 +123,24 @@ pub async fn check_database(config: &Config) -> Result<()> {
 
 fn prepare(config: &Config) -> Result<()> {
     let folder = &config.data_dir;
-    std::fs::create_dir_all(folder).map_err(|error| {
+    // Logs and secrets are nobody else's business.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         Error::internal(format!("cannot make the data folder {}: {error}", folder.display()))
+    })
+}
+
+/// Takes a SQLite file for this process alone: it would not hear of what another one appends. Held until it is dropped,
+/// also by a crash.
+fn take_alone(database: &Database) -> Result<Option<File>> {
+    let Database::Sqlite { path, .. } = database else { return Ok(None) };
+    let lock = path.with_added_extension("lock");
+    let taken = File::create(&lock).and_then(|file| file.try_lock().map(|()| file).map_err(Into::into));
+    taken.map(Some).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => Error::internal(format!(
+            "another Runledger serves {}; for several processes on one database, use PostgreSQL",
+            path.display()
+        )),
+        _ => Error::internal(format!("cannot lock {}: {error}", lock.display())),
     })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
@@ -113,6 +114,9 @@ async fn connect_sqlite(
 }
 
 async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseConnection> {
+    // By itself first: a pool would try for ten seconds, and then not say why it failed.
+    let first = sqlx::PgConnection::connect(url).await.map_err(|error| cannot_open_because(&error))?;
+    first.close().await.map_err(|error| cannot_open_because(&error))?;
     let mut options = common(ConnectOptions::new(url), connections_max);
     options
         .set_application_name("runledger")
@@ -127,6 +131,13 @@ fn common(mut options: ConnectOptions, connections_max: u32) -> ConnectOptions {
         .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
         .sqlx_logging_level(log::LevelFilter::Debug); // under the target `sqlx::query`
     options
+}
+
+fn cannot_open_because(error: &sqlx::Error) -> Error {
+    Error::Unavailable {
+        message: "the database cannot be opened".into(),
+        cause: Some(format!("the database cannot be opened: {error}")),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -372,7 +372,7 @@ mod tests {
         for number in 0..100 {
             queue.push(numbered(number));
         }
-        assert!(queue.lost().unwrap().contains("missing"));
+        assert!(queue.lost().unwrap().contains("file"));
         for number in 0.. {
             match queue.try_next().await.unwrap() {
                 Next::Block(block) => assert_eq!(*block, numbered(number)),
