@@ -46,7 +46,7 @@ impl Reader<'_> {
         let of_tenant = |(tenant_id, keys)| {
             project::Column::TenantId.eq(tenant_id).and(project::Column::Key.is_in::<&str, _>(keys))
         };
-        let any = any_of(by_tenant.into_iter().map(of_tenant).collect());
+        let any = any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>());
         let rows = self.select::<project::Entity>().filter(any).all().await?;
         Ok(rows.into_iter().map(|row| ((row.tenant_id.clone(), row.key.clone()), row)).collect())
     }

@@ -182,7 +182,7 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
 }
 
 /// Any of many conditions, in groups of groups: databases and builders recurse over a chain of ORs.
-pub(super) fn any_of(conditions: Vec<Expr>) -> Condition {
+pub(super) fn any_of(conditions: &[Expr]) -> Condition {
     const GROUP: usize = 50;
     conditions.chunks(GROUP).fold(Condition::any(), |any, group| {
         any.add(group.iter().cloned().fold(Condition::any(), Condition::add))
@@ -196,7 +196,7 @@ pub(super) fn of_executions<C: ColumnTrait>(tenant: C, execution: C, keys: &[(St
         by_tenant.entry(tenant_id).or_default().push(*id);
     }
     let of_tenant = |(tenant_id, ids): (&str, Vec<Uuid>)| tenant.eq(tenant_id).and(execution.is_in(ids));
-    any_of(by_tenant.into_iter().map(of_tenant).collect())
+    any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
 }
 
 /// A row that its reader may also write: the proof that the writing operations ask for.
