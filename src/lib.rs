@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
 //! `domain` holds the pure types and rules that all of them know; `app` puts the parts together.
-//! `tests/architecture.rs` fails when a module imports upward.
+//! `tests/integration/architecture.rs` fails when a module imports upward.
 
 pub mod app;
 pub mod auth;

@@ -1,5 +1,11 @@
 //! The `runledger` command.
 
-fn main() -> std::process::ExitCode {
+use std::process::ExitCode;
+
+/// It gives memory back that one large request has taken, where the system's allocator keeps it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
     runledger::cli::main()
 }

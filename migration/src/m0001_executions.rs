@@ -183,6 +183,7 @@ const INDEXES: &[&str] = &[
         (tenant_id, workflow_run_id, appended_at, execution_id, last_seq)
         WHERE workflow_run_id IS NOT NULL",
     "CREATE INDEX change_event_feed ON change_event (tenant_id, xid, seq)",
+    "CREATE INDEX change_event_anywhere ON change_event (xid, seq)",
     "CREATE INDEX change_event_age ON change_event (created_at)",
     "CREATE UNIQUE INDEX project_id_unique ON project (({id_text}))",
     "CREATE UNIQUE INDEX project_by_key ON project (tenant_id, key)",

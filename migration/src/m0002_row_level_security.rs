@@ -53,8 +53,13 @@ impl MigrationTrait for Migration {
 
 const FUNCTIONS: &str = r"
 DO $$ BEGIN
-    CREATE ROLE authenticated NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'authenticated') THEN
+        CREATE ROLE authenticated NOLOGIN;
+    END IF;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN RAISE EXCEPTION
+        'row-level security needs the role authenticated: let an administrator run CREATE ROLE authenticated NOLOGIN';
 END $$;
 GRANT USAGE ON SCHEMA public TO authenticated;
 
@@ -73,7 +78,15 @@ CREATE FUNCTION runledger_owner_only() RETURNS boolean LANGUAGE sql STABLE AS $$
 
 /// Functions inside a sub-select run once per statement, not once per row.
 pub(crate) fn policy(table: &str) -> String {
-    let kept = if table == "execution" { " AND discard_at IS NULL" } else { "" };
+    // What belongs to an execution is seen with it: the policy of its own table holds inside the sub-select.
+    let kept = match table {
+        "execution" => "AND discard_at IS NULL".to_owned(),
+        "execution_payload" | "log_stream" | "log_chunk" => format!(
+            "AND EXISTS (SELECT FROM execution
+                 WHERE execution.tenant_id = {table}.tenant_id AND execution.id = {table}.execution_id)"
+        ),
+        _ => String::new(),
+    };
     format!(
         "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
          GRANT SELECT ON {table} TO authenticated;
@@ -81,6 +94,6 @@ pub(crate) fn policy(table: &str) -> String {
             ((SELECT runledger_claims() ->> 'role') = 'service_role'
              OR (tenant_id = (SELECT runledger_tenant())
                  AND (NOT (SELECT runledger_owner_only())
-                      OR owner_id = (SELECT runledger_claims() ->> 'sub')))){kept})"
+                      OR owner_id = (SELECT runledger_claims() ->> 'sub')))) {kept})"
     )
 }

@@ -41,9 +41,6 @@ pub use scope::{OnBehalfOf, Scope, Stamp};
 pub use tenant::{tenant_name, tenant_of, tenant_sql};
 pub use viewer::{Role, Viewer};
 
-/// Whom Runledger's own secret signs in when nobody is named: in the start message, and in `runledger exec`.
-pub const LOCAL_USER_ID: &str = "me";
-
 /// Verifies tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);

@@ -2,7 +2,7 @@
 
 use super::{Stop, block_on, print};
 use crate::auth::Authenticator;
-use crate::config::{Config, KeySource};
+use crate::config::{Config, Database, KeySource};
 
 pub(super) fn run(config: &Config) -> Result<(), Stop> {
     print("\nThe settings are valid.\n")?;
@@ -10,6 +10,11 @@ pub(super) fn run(config: &Config) -> Result<(), Stop> {
         let authenticator = Authenticator::new(&config.tokens)?;
         block_on(authenticator.fetch_keys())?;
         print("The issuers' keys were fetched.\n")?;
+    }
+    if let Database::Sqlite { path, .. } = &config.database
+        && !path.exists()
+    {
+        return print(&format!("There is no database yet: serve makes {}.\n", path.display()));
     }
     block_on(crate::app::check_database(config))?;
     print(&format!("The database answers: {}.\n", config.database))

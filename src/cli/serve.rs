@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use chrono::TimeDelta;
 
 use super::{Stop, block_on, print};
-use crate::auth::{Issuer, LOCAL_USER_ID, NewToken, Role};
+use crate::auth::{Issuer, NewToken, Role};
 use crate::clock;
 use crate::config::{Config, KeySource};
+use crate::domain::LOCAL_USER_ID;
 use crate::error::Result;
 
 /// How to make others.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::{Stop, duration};
 use crate::auth::{Issuer, NewToken, Role, SERVICE_USER_ID};
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{KeySource, Settings};
 use crate::error::Code;
 
 #[derive(Debug, Args)]
@@ -49,6 +49,17 @@ impl Token {
 
     fn sign(&self) -> Result<String, Stop> {
         let config = super::started(&self.settings)?;
+        // Only a server makes a secret: a token by a new one, in the wrong folder, would be of no use anywhere.
+        let missing = config.tokens.keys.iter().find_map(|key| match key {
+            KeySource::OwnSecret(file) if !file.exists() => Some(file.display()),
+            _ => None,
+        });
+        if let Some(file) = missing {
+            return Err(Stop::Usage(format!(
+                "no server has made its secret {file} yet: start one first, name its folder with --data-dir, or set \
+                 RUNLEDGER_JWT_SECRET"
+            )));
+        }
         let issuer = Issuer::new(&config.tokens)?.ok_or_else(|| {
             Stop::Usage(
                 "cannot sign a token: only public keys (JWKS) are configured. Get a token from their issuer, or set \

@@ -9,8 +9,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use super::ClientError;
-use crate::auth::LOCAL_USER_ID;
 use crate::clock::{self, Timestamp};
+use crate::domain::LOCAL_USER_ID;
 
 /// How long a token that is signed here lives.
 const LIFETIME: TimeDelta = TimeDelta::minutes(15);

@@ -12,6 +12,9 @@ const OPENING: &str = "\
 # Every setting of Runledger, with its default. Each is an environment variable and a flag: RUNLEDGER_DATA_DIR is
 # --data-dir. Nothing has to be set to try Runledger on one machine. An empty variable counts as absent.
 #
+# Runledger does not read this file. Give it a copy by what starts it: EnvironmentFile= of systemd, --env-file of
+# Docker, or `set -a; . ./.env; set +a` in a shell.
+#
 # Made from the definition in src/config/settings.rs. A test fails when it is stale; to write it anew:
 # RUNLEDGER_UPDATE_FILES=1 cargo test env_example
 ";

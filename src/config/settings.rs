@@ -123,7 +123,12 @@ pub(super) struct Tokens {
 #[command(next_help_heading = "Logging")]
 pub(super) struct Logging {
     /// What is logged: a level, or levels by module, such as `info,runledger=debug`.
-    #[arg(long, env = "RUNLEDGER_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(
+        long,
+        env = "RUNLEDGER_LOG",
+        value_name = "FILTER",
+        default_value = "info,sea_orm_migration=warn,sqlx=warn"
+    )]
     pub(super) log: String,
 
     /// `text` or `json`, to standard error.

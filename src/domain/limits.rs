@@ -18,6 +18,12 @@ pub const FILTER_MEMBERS_MAX: Limit = limit("filter_members_max", 200);
 pub const SHORT_TEXT_CHARS_MAX: Limit = limit("short_text_chars_max", 255);
 /// `inputs` and `result` of an execution, each, as JSON text.
 pub const PAYLOAD_JSON_BYTES_MAX: Limit = limit("payload_json_bytes_max", 1024 * 1024);
+/// All `inputs`, all `result`s or all `error`s of one page together.
+pub const LARGE_VALUES_BYTES_MAX: Limit = limit("large_values_bytes_max", 16 * 1024 * 1024);
+/// Stored text in one answer: `inputs`, `result`s, `error`s and log lines, each as often as it is asked for.
+pub const ANSWER_TEXT_BYTES_MAX: Limit = limit("answer_text_bytes_max", 32 * 1024 * 1024);
+/// Nesting of a JSON value.
+pub const JSON_DEPTH_MAX: Limit = limit("json_depth_max", 100);
 /// `error` of an execution.
 pub const ERROR_TEXT_BYTES_MAX: Limit = limit("error_text_bytes_max", 64 * 1024);
 /// Executions in one `recordExecutions` or `updateExecutions`.
@@ -109,6 +115,8 @@ pub const GRAPHQL_ALIASES_MAX: Limit = limit("graphql_aliases_max", 30);
 pub const GRAPHQL_ROOT_FIELDS_MAX: Limit = limit("graphql_root_fields_max", 20);
 /// The nesting of fields, introspection not counted; also the nesting of list types of a variable.
 pub const GRAPHQL_DEPTH_MAX: Limit = limit("graphql_depth_max", 15);
+/// The nesting of brackets of all kinds in a document.
+pub const GRAPHQL_NESTING_MAX: Limit = limit("graphql_nesting_max", 100);
 /// The directives of an operation once its fragments are expanded.
 pub const GRAPHQL_DIRECTIVES_MAX: Limit = limit("graphql_directives_max", 50);
 /// The fragment spreads and inline fragments of an operation, once expanded.
@@ -131,6 +139,10 @@ pub const REQUEST_TIME_SECONDS_MAX: Limit = limit("request_time_seconds_max", 30
 pub const HTTP_BODY_BYTES_MAX: Limit = limit("http_body_bytes_max", 8 * 1024 * 1024);
 /// Of a body that is not wanted: read all the same, so that the client reads the answer.
 pub const HTTP_UNREAD_BODY_BYTES_MAX: Limit = limit("http_unread_body_bytes_max", 32 * 1024 * 1024);
+/// A request body without a token: enough for introspection and for the queries that need none.
+pub const HTTP_ANONYMOUS_BODY_BYTES_MAX: Limit = limit("http_anonymous_body_bytes_max", 64 * 1024);
+/// Values, lists and objects in the JSON of a request: each takes up to a hundred times its text in memory.
+pub const REQUEST_VALUES_MAX: Limit = limit("request_values_max", 500_000);
 /// From the head of a request to the end of its body, uploads excepted.
 pub const HTTP_BODY_TIME_SECONDS_MAX: Limit = limit("http_body_time_seconds_max", 30);
 

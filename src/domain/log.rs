@@ -73,6 +73,13 @@ pub struct Line {
     pub fields: Option<Box<RawValue>>,
 }
 
+impl Line {
+    /// The size of what it says.
+    pub fn text_bytes(&self) -> usize {
+        self.message.len() + self.fields.as_ref().map_or(0, |fields| fields.get().len())
+    }
+}
+
 /// Lines that were checked and turned into text, all but their numbers.
 #[derive(Debug)]
 pub struct EncodedLines {

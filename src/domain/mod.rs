@@ -7,3 +7,6 @@ pub mod log;
 pub mod money;
 pub mod page;
 pub mod text;
+
+/// Whom Runledger's own secret signs in when nobody is named: in the start message, and in `runledger exec`.
+pub const LOCAL_USER_ID: &str = "me";

@@ -1,7 +1,7 @@
 //! US dollars as whole micro-dollars, written as exact decimals with six places.
 
-/// The largest amount, in micro-dollars: nine billion dollars, so that a sum over a billion rows still fits 64 bits.
-pub const COST_MICROUSD_MAX: i64 = 9_000_000_000_000_000;
+/// The largest amount, in micro-dollars: a million dollars, so that sums of millions of the largest fit 64 bits.
+pub const COST_MICROUSD_MAX: i64 = 1_000_000_000_000;
 
 const MICROS_PER_DOLLAR: i64 = 1_000_000;
 const DECIMALS: usize = 6;
@@ -60,7 +60,7 @@ mod tests {
             "1,5",
             "NaN",
             " 1",
-            "9000000001",
+            "1000000.000001",
             "99999999999999999999",
         ] {
             assert_eq!(from_decimal(text), None, "{text}");

@@ -1,5 +1,6 @@
 //! Following the change feed: every change once, in commit order, from a cursor on.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,12 +15,14 @@ use crate::clock::{Timestamp, now};
 use crate::domain::execution::Filter;
 use crate::domain::limits::FEED_RETENTION_HOURS;
 use crate::error::{Error, Result};
-use crate::store::{ExecutionRow, FeedPosition, Store};
+use crate::store::{ExecutionRow, FeedEvent, FeedPosition, Store};
 
 pub use entity::change_event::Kind as ChangeKind;
 
 /// Events read at once.
 const PAGE_EVENTS: u64 = 200;
+/// Executions whose newest change is remembered by a follower.
+const NEWEST_EXECUTIONS_MAX: usize = 4_096;
 /// First wait for an older transaction to end; doubled up to [`SETTLE_MILLIS_MAX`].
 const SETTLE_MILLIS: u64 = 5;
 const SETTLE_MILLIS_MAX: u64 = 500;
@@ -65,7 +68,15 @@ pub async fn changes(
         Some(cursor) => decode(cursor)?,
         None => store.reader(&viewer).feed_end().await?,
     };
-    let follower = Follower { store, viewer, filter, wakeup, position, settle_millis: SETTLE_MILLIS };
+    let follower = Follower {
+        store,
+        viewer,
+        filter,
+        wakeup,
+        position,
+        newest: Newest::default(),
+        settle_millis: SETTLE_MILLIS,
+    };
     Ok(async_stream::try_stream! {
         let mut follower = follower;
         loop {
@@ -82,15 +93,44 @@ struct Follower {
     filter: Filter,
     wakeup: Wakeup,
     position: FeedPosition,
+    newest: Newest,
     settle_millis: u64,
+}
+
+/// The newest revisions that were sent, of executions that changed lately.
+///
+/// On PostgreSQL, a transaction that changes many executions may have begun before another one that changed one of
+/// them, and end after it: then the feed has the newer change first. The older one, which comes second, says nothing
+/// new, and is left out.
+#[derive(Debug, Default)]
+struct Newest(HashMap<Uuid, (i32, ChangeKind)>);
+
+impl Newest {
+    /// Whether this event says something new.
+    fn admits(&mut self, event: &FeedEvent) -> bool {
+        let is_stale = self.0.get(&event.execution_id).is_some_and(|(revision, kind)| {
+            *revision > event.revision || (*kind == ChangeKind::Deleted && event.kind != ChangeKind::Created)
+        });
+        if is_stale {
+            return false;
+        }
+        if self.0.len() >= NEWEST_EXECUTIONS_MAX {
+            self.0.clear(); // what changed long ago is in order
+        }
+        self.0.insert(event.execution_id, (event.revision, event.kind));
+        true
+    }
 }
 
 impl Follower {
     /// The next changes; empty after a wait.
     async fn next(&mut self) -> Result<Vec<Change>> {
         let reader = self.store.reader(&self.viewer);
+        // Others' events are not read again and again by somebody who sees only their own.
+        let end = if self.viewer.sees_only_own() { Some(reader.feed_end().await?) } else { None };
         let page = reader.feed_after(self.position, PAGE_EVENTS).await?;
         let Some(last) = page.events.last() else {
+            self.position = end.map_or(self.position, |end| end.max(self.position));
             if reader.feed_is_unsettled(self.position).await? {
                 // Nobody announces the end of somebody else's transaction.
                 tokio::time::sleep(Duration::from_millis(self.settle_millis)).await;
@@ -109,9 +149,9 @@ impl Follower {
         keys.dedup();
         let executions = reader.followed_executions(&keys, &self.filter).await?;
         let everything = self.filter == Filter::default();
-        Ok(page
-            .events
-            .into_iter()
+        let newest = &mut self.newest;
+        let news = page.events.into_iter().filter(|event| newest.admits(event));
+        Ok(news
             .filter_map(|event| {
                 let execution = match event.kind {
                     ChangeKind::Deleted => None,

@@ -32,18 +32,23 @@ pub async fn relay_between_processes(wakeups: Wakeups, pool: Option<sqlx::PgPool
 async fn send(wakeups: &Wakeups, pool: &sqlx::PgPool, process: Uuid) {
     loop {
         let topics = wakeups.outbox().take().await;
-        for payload in payloads(process, &topics) {
-            let sent =
-                sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await;
-            if let Err(error) = sent {
+        match notify(pool, payloads(process, &topics)).await {
+            Ok(()) => wakeups.outbox().sent(),
+            Err(error) => {
                 tracing::warn!(%error, "could not wake the other processes; trying again");
                 wakeups.outbox().put_back(topics);
                 tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
-                break;
             }
         }
         tokio::time::sleep(Duration::from_millis(GATHER_MILLIS)).await;
     }
+}
+
+async fn notify(pool: &sqlx::PgPool, payloads: Vec<String>) -> Result<(), sqlx::Error> {
+    for payload in payloads {
+        sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await?;
+    }
+    Ok(())
 }
 
 async fn receive(wakeups: &Wakeups, pool: &sqlx::PgPool, process: Uuid) {

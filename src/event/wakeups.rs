@@ -34,10 +34,12 @@ struct Hub {
 }
 
 /// What other processes are still to be told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     topics: Mutex<HashSet<Topic>>,
     filled: Notify,
+    /// Whether nothing is left to tell.
+    told: watch::Sender<bool>,
 }
 
 impl Wakeups {
@@ -47,7 +49,7 @@ impl Wakeups {
             .entry(topic.clone())
             .or_insert_with(|| watch::Sender::new(()))
             .subscribe();
-        Wakeup { hub: Arc::clone(&self.0), topic, changed }
+        Wakeup { hub: Arc::clone(&self.0), topic, changed: Some(changed) }
     }
 
     /// Wakes the followers of `topics`, here and in other processes. Call it after the commit.
@@ -76,15 +78,38 @@ impl Wakeups {
         }
     }
 
+    /// Waits until the other processes have been told of everything.
+    pub async fn told(&self) {
+        let mut told = self.0.outbox.told.subscribe();
+        let _ = told.wait_for(|told| *told).await;
+    }
+
     pub(super) fn outbox(&self) -> &Outbox {
         &self.0.outbox
     }
 }
 
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { topics: Mutex::default(), filled: Notify::new(), told: watch::Sender::new(true) }
+    }
+}
+
 impl Outbox {
     fn add(&self, topics: HashSet<Topic>) {
-        lock(&self.topics).extend(topics);
+        if topics.is_empty() {
+            return;
+        }
+        let mut waiting = lock(&self.topics);
+        waiting.extend(topics);
+        self.told.send_replace(false);
         self.filled.notify_one();
+    }
+
+    /// Says that what was taken has been sent.
+    pub(super) fn sent(&self) {
+        let waiting = lock(&self.topics);
+        self.told.send_replace(waiting.is_empty());
     }
 
     /// Puts back what could not be sent.
@@ -108,6 +133,7 @@ impl Outbox {
     pub(super) async fn discard_forever(&self) {
         loop {
             self.take().await;
+            self.sent();
         }
     }
 }
@@ -117,22 +143,24 @@ impl Outbox {
 pub struct Wakeup {
     hub: Arc<Hub>,
     topic: Topic,
-    changed: watch::Receiver<()>,
+    /// `Some` until it is dropped.
+    changed: Option<watch::Receiver<()>>,
 }
 
 impl Wakeup {
     /// Waits for the next announcement since the last wait, or for [`SLOW_POLL_SECONDS`].
     pub async fn wait(&mut self) {
+        let Some(changed) = &mut self.changed else { return };
         // A closed channel cannot be: the hub holds the sender for as long as there is a follower.
-        let _ = tokio::time::timeout(Duration::from_secs(SLOW_POLL_SECONDS), self.changed.changed()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(SLOW_POLL_SECONDS), changed.changed()).await;
     }
 }
 
 impl Drop for Wakeup {
     fn drop(&mut self) {
         let mut followers = lock(&self.hub.followers);
-        // This one's receiver still counts.
-        if followers.get(&self.topic).is_some_and(|sender| sender.receiver_count() <= 1) {
+        self.changed = None; // under the lock, so that of two that go at once the second one sees it
+        if followers.get(&self.topic).is_some_and(|sender| sender.receiver_count() == 0) {
             followers.remove(&self.topic);
         }
     }

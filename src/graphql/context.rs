@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID};
 use uuid::Uuid;
 
+use super::budget::Budget;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
 use crate::service::Service;
@@ -17,6 +18,12 @@ pub(super) trait ContextExt {
 
     /// What Runledger does.
     fn service(&self) -> &Service;
+
+    /// Notes that `field` puts so many bytes of stored text into the answer.
+    ///
+    /// # Errors
+    /// `TOO_LARGE` when that is too much together.
+    fn charge(&self, field: &'static str, bytes: usize) -> Result<()>;
 }
 
 impl ContextExt for Context<'_> {
@@ -26,6 +33,10 @@ impl ContextExt for Context<'_> {
 
     fn service(&self) -> &Service {
         self.data_unchecked()
+    }
+
+    fn charge(&self, field: &'static str, bytes: usize) -> Result<()> {
+        self.data_opt::<Budget>().map_or(Ok(()), |budget| budget.take(field, bytes))
     }
 }
 

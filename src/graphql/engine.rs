@@ -21,6 +21,7 @@ use crate::auth::Viewer;
 use crate::domain::limits::{GRAPHQL_ERRORS_MAX, REQUEST_TIME_SECONDS_MAX};
 use crate::error::Error;
 
+use super::budget::Budget;
 use super::error::{complete, is_field_error, server_error};
 use super::guard::{Guard, GuardedRequest, OperationKind, Params};
 
@@ -161,6 +162,11 @@ impl Engine {
         self.0.guard.check(params).map_err(|errors| Refusal::with(request_id, errors))
     }
 
+    /// Whether any input of the schema can be a file.
+    pub fn takes_files(&self) -> bool {
+        self.0.guard.takes_files()
+    }
+
     /// Runs a query or a mutation.
     pub async fn execute(
         &self,
@@ -173,16 +179,20 @@ impl Engine {
             return Refusal::new(request_id, &Error::bad_input("query", message)).into();
         }
         let span = span(request_id, viewer, &guarded);
-        let run = AssertUnwindSafe(self.0.schema.execute(self.request(request_id, viewer, guarded)));
-        async {
-            match timeout(REQUEST_TIME_SECONDS_MAX.to_duration(), run.catch_unwind()).await {
-                Ok(Ok(response)) => Outcome::of_response(request_id, response),
-                Ok(Err(panic)) => Outcome::failed(request_id, &panicked(&*panic)),
-                Err(_elapsed) => Outcome::failed(request_id, &took_too_long()),
+        let is_mutation = guarded.kind() == OperationKind::Mutation;
+        let request = self.request(request_id, viewer, guarded).data(Budget::default());
+        let engine = self.clone();
+        let run = async move {
+            let run = AssertUnwindSafe(engine.0.schema.execute(request));
+            match run.catch_unwind().await {
+                Ok(response) => Outcome::of_response(request_id, response),
+                Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
             }
         }
-        .instrument(span)
-        .await
+        .instrument(span);
+        let run = if is_mutation { to_its_end(run).boxed() } else { run.boxed() };
+        let outcome = timeout(REQUEST_TIME_SECONDS_MAX.to_duration(), run).await;
+        outcome.unwrap_or_else(|_elapsed| Outcome::failed(request_id, &took_too_long()))
     }
 
     /// Follows a subscription. When the first outcome is a refusal it is also the last. Poll it inside
@@ -211,6 +221,16 @@ impl Engine {
             request = request.data(viewer.clone());
         }
         self.0.request_data.attach(request, viewer)
+    }
+}
+
+/// Runs a mutation to its end, also when its caller leaves or loses patience: were it cut off while it commits, the
+/// change would be made and nobody who follows it would hear of it.
+async fn to_its_end(run: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    match tokio::spawn(run).await {
+        Ok(outcome) => outcome,
+        // Its panics are caught inside, so this is the runtime going down.
+        Err(error) => Outcome::failed(RequestId::generate(), &Error::internal(error)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::model::{
     CodeAgent, CodeAgentConnection, CodeVersion, Execution, ExecutionConnection, Node, Project,
     ProjectConnection, Viewer, WorkflowRun,
 };
+use super::scalars::DateTime;
 use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
 use crate::domain::page::{Cursor, PageArgs};
 use crate::domain::text;
@@ -103,7 +104,8 @@ impl Query {
         #[graphql(desc = "Rows from the end, instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
     ) -> Result<ProjectConnection, ApiError> {
-        let ours = |text: &str| Cursor::decode(text).filter(|cursor| cursor.order == 'P');
+        let is_place = |cursor: &Cursor| cursor.order == 'P' && DateTime::from_micros(cursor.key).is_some();
+        let ours = |text: &str| Cursor::decode(text).filter(is_place);
         let page = PageArgs { first, after, last, before }.check(ours)?;
         Ok(ProjectConnection(context.service().list_projects(context.viewer()?, &page).await?))
     }

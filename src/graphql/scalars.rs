@@ -1,9 +1,11 @@
 //! The scalars of the contract.
 
-use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
-use chrono::{SecondsFormat, SubsecRound as _};
+use async_graphql::{InputValueError, InputValueResult, Name, Number, Scalar, ScalarType, Value};
+use async_graphql_value::RAW_VALUE_TOKEN;
+use chrono::SecondsFormat;
 
 use crate::clock::Timestamp;
+use crate::domain::limits::JSON_DEPTH_MAX;
 use crate::domain::money;
 use crate::error::{Error, Result};
 
@@ -18,15 +20,21 @@ impl ScalarType for DateTime {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
         let time: Timestamp =
             text.parse().map_err(|_| "a DateTime is RFC 3339, such as 2026-11-21T09:30:00.125Z")?;
-        // Four-digit years: what RFC 3339 can write and both databases keep.
-        if !(0..=9999).contains(&chrono::Datelike::year(&time)) {
-            return Err("a DateTime is between the years 0 and 9999".into());
-        }
-        Ok(Self(time.trunc_subsecs(6)))
+        // Whole microseconds, and no leap second, which would not read back.
+        Self::from_micros(time.timestamp_micros())
+            .ok_or_else(|| "a DateTime is between the years 0 and 9999".into())
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl DateTime {
+    /// A time with a four-digit year: what RFC 3339 can write and both databases keep.
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        let time = Timestamp::from_timestamp_micros(micros)?;
+        (0..=9999).contains(&chrono::Datelike::year(&time)).then_some(Self(time))
     }
 }
 
@@ -70,7 +78,7 @@ impl ScalarType for Decimal {
             _ => return Err(InputValueError::expected_type(value)),
         };
         micros.map(|micros| Self { micros }).ok_or_else(|| {
-            "a Decimal is a string such as \"0.004250\": not negative, at most six decimals, at most 9000000000".into()
+            "a Decimal is a string such as \"0.004250\": not negative, at most six decimals, at most 1000000".into()
         })
     }
 
@@ -79,14 +87,21 @@ impl ScalarType for Decimal {
     }
 }
 
-/// Any JSON value. It reads back as it was given, the order of keys included.
+/// Any JSON value, nested at most 100 levels deep. It reads back as it was given, the order of keys included.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Json(pub Value);
+pub struct Json(Value);
 
-/// Any JSON value. It reads back as it was given, the order of keys included.
+/// Any JSON value, nested at most 100 levels deep. It reads back as it was given, the order of keys included.
 #[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {
+        if JSON_DEPTH_MAX.is_passed_by(depth(&value)) {
+            return Err(format!(
+                "the value is nested too deep: {} is {}",
+                JSON_DEPTH_MAX.name, JSON_DEPTH_MAX.max
+            )
+            .into());
+        }
         Ok(Self(value))
     }
 
@@ -96,12 +111,9 @@ impl ScalarType for Json {
 }
 
 impl Json {
-    /// Reads stored text.
-    ///
-    /// # Errors
-    /// `INTERNAL` when it is not JSON.
-    pub fn from_text(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map(Self).map_err(Error::internal)
+    /// Stored text, which goes into the answer as it is.
+    pub fn from_text(text: String) -> Self {
+        Self(Value::Object([(Name::new(RAW_VALUE_TOKEN), Value::String(text))].into_iter().collect()))
     }
 
     /// The text to be stored; `null` is no value.
@@ -113,5 +125,13 @@ impl Json {
             Value::Null => Ok(None),
             value => serde_json::to_string(&value).map(Some).map_err(Error::internal),
         }
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::List(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
     }
 }

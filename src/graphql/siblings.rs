@@ -62,13 +62,15 @@ impl Siblings {
         which: LargeValue,
         id: Uuid,
     ) -> Result<Option<String>> {
-        let loaded = match which {
-            LargeValue::Inputs => &self.inputs,
-            LargeValue::Result => &self.results,
-            LargeValue::Error => &self.errors,
+        let (field, loaded) = match which {
+            LargeValue::Inputs => ("inputs", &self.inputs),
+            LargeValue::Result => ("result", &self.results),
+            LargeValue::Error => ("error", &self.errors),
         };
         let load = async { context.service().large_values(context.viewer()?, which, &self.executions).await };
-        find(loaded.get_or_init(|| load).await, &id)
+        let value = find(loaded.get_or_init(|| load).await, &id)?;
+        context.charge(field, value.as_ref().map_or(0, String::len))?;
+        Ok(value)
     }
 
     /// When the runner of one of them appended a line or said that it lives.

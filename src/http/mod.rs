@@ -6,6 +6,7 @@
 mod graphiql;
 pub mod graphql;
 mod health;
+mod listen;
 mod params;
 pub mod socket;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::config::AllowedOrigins;
 use crate::graphql::Engine;
 use crate::service::Service;
 
+pub use listen::listen;
 pub use socket::SocketSettings;
 
 /// Where GraphQL is served.

@@ -7,6 +7,8 @@ use async_graphql::Variables;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::domain::limits::REQUEST_VALUES_MAX;
+use crate::error::Limit;
 use crate::graphql::guard::Params;
 
 /// What is wrong with the shape of a request.
@@ -41,9 +43,18 @@ pub(super) fn from_json(json: &[u8]) -> Result<Params, Malformed> {
         Some(b'[') => return Err(Malformed::new("body", "send one request at a time, not a list")),
         _ => return Err(Malformed::new("body", "the body must be a JSON object")),
     }
+    if REQUEST_VALUES_MAX.is_passed_by(values_at_most(json)) {
+        let Limit { name, max } = REQUEST_VALUES_MAX;
+        return Err(Malformed::new("body", format!("the body has too many values: {name} is {max}")));
+    }
     let body: Body = serde_json::from_slice(json)
         .map_err(|error| Malformed::new("body", format!("the body is not a GraphQL request: {error}")))?;
     params(body.query, body.operation_name, body.variables)
+}
+
+/// How many values the JSON has, or a little more: each but the first of a list or object follows a comma.
+fn values_at_most(json: &[u8]) -> usize {
+    json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
 /// From the parameters of a URL.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::WriteTx;
 use super::code_agents::CodeAgentRow;
 use super::failure::failed;
-use super::scoped::{Reader, Writable, of_executions};
+use super::scoped::{Reader, Writable, any_of, of_executions};
 use super::write::insert_many;
 use crate::domain::page::{Direction, Page, Rows};
 use crate::error::Result;
@@ -42,9 +42,10 @@ impl Reader<'_> {
         for (tenant_id, agent_id, number) in keys {
             by_agent.entry((tenant_id, *agent_id)).or_default().push(*number);
         }
-        let any = by_agent.into_iter().fold(Condition::any(), |any, ((tenant_id, agent_id), numbers)| {
-            any.add(C::TenantId.eq(tenant_id).and(C::CodeAgentId.eq(agent_id)).and(C::Number.is_in(numbers)))
-        });
+        let each = |((tenant_id, agent_id), numbers): ((&str, Uuid), Vec<i32>)| {
+            C::TenantId.eq(tenant_id).and(C::CodeAgentId.eq(agent_id)).and(C::Number.is_in(numbers))
+        };
+        let any = any_of(&by_agent.into_iter().map(each).collect::<Vec<_>>());
         self.select::<code_version::Entity>().filter(any).all().await
     }
 
@@ -92,7 +93,7 @@ impl Reader<'_> {
         let select = self.select::<code_source::Entity>();
         let rows: Vec<(Uuid, Vec<u8>)> = select
             .filter(of_executions(C::TenantId, C::CodeVersionId, versions))
-            .tuples([C::CodeVersionId, C::Source])
+            .tuples([C::CodeVersionId.into_expr(), C::Source.into_expr()])
             .await?;
         Ok(rows.into_iter().collect())
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
 use super::failure::failed;
-use super::{Pools, Store};
+use super::{Pools, Store, write_options};
 use crate::auth::tenant_sql;
 use crate::config::{Database, Ownership, Synchronous, Tokens};
 use crate::error::{Error, Result};
@@ -51,7 +52,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn migrate(&self, tokens: &Tokens) -> Result<()> {
-        let schema = self.0.write.begin().await.map_err(failed)?;
+        let schema = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
         if let Some(lock) = self.0.dialect.lock_schema() {
             schema.execute_raw(lock).await.map_err(failed)?;
         }
@@ -76,7 +77,7 @@ fn row_level_security(tokens: &Tokens) -> String {
     let tenant = tenant_sql(&tokens.org_claims);
     let owner_only = match tokens.ownership {
         Ownership::Tenant => "false",
-        Ownership::User => "coalesce(runledger_claims() ->> 'org_role', '') <> 'admin'",
+        Ownership::User => "coalesce(runledger_claims() ->> 'org_role', '') <> 'admin'", // as `auth::claims` reads it
     };
     format!(
         "CREATE OR REPLACE FUNCTION runledger_tenant() RETURNS text LANGUAGE sql STABLE AS $$ SELECT {tenant} $$;
@@ -113,6 +114,9 @@ async fn connect_sqlite(
 }
 
 async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseConnection> {
+    // By itself first: a pool would try for ten seconds, and then not say why it failed.
+    let first = sqlx::PgConnection::connect(url).await.map_err(|error| cannot_open_because(&error))?;
+    first.close().await.map_err(|error| cannot_open_because(&error))?;
     let mut options = common(ConnectOptions::new(url), connections_max);
     options
         .set_application_name("runledger")
@@ -127,6 +131,13 @@ fn common(mut options: ConnectOptions, connections_max: u32) -> ConnectOptions {
         .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
         .sqlx_logging_level(log::LevelFilter::Debug); // under the target `sqlx::query`
     options
+}
+
+fn cannot_open_because(error: &sqlx::Error) -> Error {
+    Error::Unavailable {
+        message: "the database cannot be opened".into(),
+        cause: Some(format!("the database cannot be opened: {error}")),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -55,6 +55,15 @@ impl Dialect {
         }
     }
 
+    /// The events after a place in the feed. On SQLite, where `xid` is always 0, the number alone is the place, and only
+    /// by it alone is a range of the index found.
+    pub(super) fn feed_after(self, xid: i64, seq: i64) -> Expr {
+        match self {
+            Self::Sqlite => Expr::cust("xid").eq(xid).and(Expr::cust("seq").gt(seq)),
+            Self::Postgres => Expr::cust("(xid, seq)").gt(Expr::tuple([Expr::val(xid), Expr::val(seq)])),
+        }
+    }
+
     /// Whether an event's transaction and all before it have ended, as SQL.
     pub(super) fn settled(self) -> Option<Expr> {
         match self {

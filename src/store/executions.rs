@@ -7,15 +7,16 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
 use uuid::Uuid;
 
-use super::WriteTx;
 use super::failure::{failed, is_duplicate};
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
 use super::write::{INSERT_ROWS_MAX, delete, insert_many};
+use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, is_final};
+use crate::domain::limits::LARGE_VALUES_BYTES_MAX;
 use crate::domain::page::{Cursor, Direction, Page, Rows};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// An execution as lists read it.
 pub type ExecutionRow = execution::Model;
@@ -109,7 +110,7 @@ impl Reader<'_> {
         let rows = self
             .select::<execution::Entity>()
             .filter(of_executions(execution::Column::TenantId, execution::Column::Id, keys))
-            .filter(matching(filter))
+            .filter(self.matching(filter))
             .all()
             .await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
@@ -125,7 +126,7 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Rows<ExecutionRow>> {
-        self.page(self.history().filter(matching(filter)), order, page).await
+        self.page(self.history().filter(self.matching(filter)), order, page).await
     }
 
     /// A page of those that wait or run, newest first.
@@ -141,7 +142,7 @@ impl Reader<'_> {
     /// # Errors
     /// What the database says.
     pub async fn count_executions(&self, filter: &Filter) -> Result<u64> {
-        self.history().filter(matching(filter)).count().await
+        self.history().filter(self.matching(filter)).count().await
     }
 
     /// How many wait or run.
@@ -152,7 +153,8 @@ impl Reader<'_> {
         self.active().count().await
     }
 
-    /// All executions with these ids that `viewer` may see, locked for writing, and checked that they may be written.
+    /// All executions with these ids that `viewer` may see, also those being discarded, locked for writing, and checked
+    /// that they may be written.
     ///
     /// # Errors
     /// `FORBIDDEN` when one may be read but not written.
@@ -163,7 +165,6 @@ impl Reader<'_> {
     ) -> Result<HashMap<Uuid, Writable<ExecutionRow>>> {
         let rows = self
             .executions_by_id(&ids)
-            .filter(execution::Column::DiscardAt.is_null())
             .order_by(execution::Column::Id.into_expr(), Order::Asc) // so that two batches cannot wait for each other
             .lock()
             .all()
@@ -176,7 +177,7 @@ impl Reader<'_> {
     /// # Errors
     /// What the database says.
     pub async fn count_writable(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
-        self.writable_history(viewer).filter(matching(filter)).count().await
+        self.writable_history(viewer).filter(self.matching(filter)).count().await
     }
 
     /// At most `rows` of those that match and that `viewer` may write, locked for writing.
@@ -189,14 +190,17 @@ impl Reader<'_> {
         filter: &Filter,
         rows: u64,
     ) -> Result<Vec<Writable<ExecutionRow>>> {
-        let rows = self.writable_history(viewer).filter(matching(filter)).limit(rows).lock().all().await?;
+        let select = self.writable_history(viewer).filter(self.matching(filter)).limit(rows);
+        // In one order, so that two deletions cannot wait for each other.
+        let select = select.order_by(execution::Column::Id.into_expr(), Order::Asc);
+        let rows = select.lock().all().await?;
         rows.into_iter().map(|row| check(viewer, row)).collect()
     }
 
     /// One of the large values of executions that have been read, by id; the others are not read.
     ///
     /// # Errors
-    /// What the database says.
+    /// `TOO_LARGE` when together they have more than [`LARGE_VALUES_BYTES_MAX`].
     pub async fn large_values(
         &self,
         which: LargeValue,
@@ -208,12 +212,19 @@ impl Reader<'_> {
             LargeValue::Result => C::Result,
             LargeValue::Error => C::Error,
         };
-        let rows: Vec<(Uuid, Option<String>)> = self
+        let name = sea_orm::Iden::unquoted(&column);
+        // The sizes are read without the values: too many of them are not read at all.
+        let total = format!("CAST(coalesce(sum(octet_length({name})) OVER (), 0) AS bigint)");
+        let value = format!("CASE WHEN {total} <= {} THEN {name} END", LARGE_VALUES_BYTES_MAX.max);
+        let rows: Vec<(Uuid, i64, Option<String>)> = self
             .select::<execution_payload::Entity>()
             .filter(of_executions(C::TenantId, C::ExecutionId, keys))
-            .tuples([C::ExecutionId, column])
+            .tuples([C::ExecutionId.into_expr(), Expr::cust(total), Expr::cust(value)])
             .await?;
-        Ok(rows.into_iter().filter_map(|(id, value)| Some((id, value?))).collect())
+        if rows.first().is_some_and(|(_, total, _)| total.cast_unsigned() > LARGE_VALUES_BYTES_MAX.max) {
+            return Err(Error::TooLarge { field: name.to_owned().into(), limit: LARGE_VALUES_BYTES_MAX });
+        }
+        Ok(rows.into_iter().filter_map(|(id, _, value)| Some((id, value?))).collect())
     }
 
     /// What the executions of a workflow run add up to.
@@ -239,6 +250,48 @@ impl Reader<'_> {
                 ("cost_microusd", cast("sum(cost_microusd)")),
             ])
             .await
+    }
+
+    /// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
+    fn matching(&self, filter: &Filter) -> Condition {
+        use execution::Column as C;
+        let Filter {
+            ids,
+            statuses,
+            modes,
+            code_agent_ids,
+            workflow_ids,
+            workflow_run_ids,
+            project_keys,
+            owner_ids,
+            visual_only,
+            created_at,
+            completed_at,
+            duration_ms,
+            total_tokens,
+            cost_microusd,
+        } = filter;
+        let tokens = || C::InputTokens.into_expr().add(C::OutputTokens.into_expr());
+        Condition::all()
+            .add_option(ids.as_ref().map(|ids| self.id_in(C::Id, ids)))
+            .add_option(statuses.as_ref().map(|statuses| C::Status.is_in(statuses.iter().copied())))
+            .add_option(modes.as_ref().map(|modes| C::Mode.is_in(modes.iter().copied())))
+            .add_option(code_agent_ids.as_ref().map(|ids| C::CodeAgentId.is_in(ids.iter().copied())))
+            .add_option(workflow_ids.as_ref().map(|ids| C::WorkflowId.is_in(ids)))
+            .add_option(workflow_run_ids.as_ref().map(|ids| C::WorkflowRunId.is_in(ids)))
+            .add_option(project_keys.as_ref().map(|keys| C::ProjectKey.is_in(keys)))
+            .add_option(owner_ids.as_ref().map(|ids| C::OwnerId.is_in(ids)))
+            .add_option(visual_only.then(|| C::VisualEnabled.eq(true)))
+            .add_option(created_at.from.map(|from| C::CreatedAt.gte(from)))
+            .add_option(created_at.to.map(|to| C::CreatedAt.lt(to)))
+            .add_option(completed_at.from.map(|from| C::CompletedAt.gte(from)))
+            .add_option(completed_at.to.map(|to| C::CompletedAt.lt(to)))
+            .add_option(duration_ms.from.map(|from| C::DurationMs.gte(from)))
+            .add_option(duration_ms.to.map(|to| C::DurationMs.lte(to)))
+            .add_option(total_tokens.from.map(|from| tokens().gte(from)))
+            .add_option(total_tokens.to.map(|to| tokens().lte(to)))
+            .add_option(cost_microusd.from.map(|from| C::CostMicrousd.gte(from)))
+            .add_option(cost_microusd.to.map(|to| C::CostMicrousd.lte(to)))
     }
 
     fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
@@ -269,7 +322,13 @@ impl Reader<'_> {
         let bound = |cursor: &Cursor, greater: bool| {
             let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr()]);
             let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
-            if greater { row.gt(place) } else { row.lt(place) }
+            let beyond = if greater { row.gt(place) } else { row.lt(place) };
+            // SQLite finds no range for a row value with an expression in it, but for the expression by itself.
+            let range = (order == ListOrder::Longest).then(|| {
+                let key = cursor_key(order, cursor.key);
+                if greater { sort_key(order).gte(key) } else { sort_key(order).lte(key) }
+            });
+            Condition::all().add(beyond).add_option(range)
         };
         let read_ascending = ascending == (page.direction == Direction::Forward);
         let direction = if read_ascending { Order::Asc } else { Order::Desc };
@@ -379,15 +438,17 @@ impl WriteTx {
 
     pub(super) async fn delete_by_key(&self, keys: &[(String, Uuid)]) -> Result<()> {
         for keys in keys.chunks(INSERT_ROWS_MAX) {
-            delete::<log_chunk::Entity>(
-                self,
-                of_executions(log_chunk::Column::TenantId, log_chunk::Column::ExecutionId, keys),
-            )
-            .await?;
+            // An append that is under way has its lines stored first, so that they are deleted, too.
+            system::lock_log_streams(self, keys).await?;
             // Payload and log stream go with it: see their foreign keys.
             delete::<execution::Entity>(
                 self,
                 of_executions(execution::Column::TenantId, execution::Column::Id, keys),
+            )
+            .await?;
+            delete::<log_chunk::Entity>(
+                self,
+                of_executions(log_chunk::Column::TenantId, log_chunk::Column::ExecutionId, keys),
             )
             .await?;
         }
@@ -441,46 +502,4 @@ fn cursor_key(order: ListOrder, key: i64) -> Expr {
         }
         ListOrder::Longest | ListOrder::Costliest => Expr::val(key),
     }
-}
-
-/// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
-fn matching(filter: &Filter) -> Condition {
-    use execution::Column as C;
-    let Filter {
-        ids,
-        statuses,
-        modes,
-        code_agent_ids,
-        workflow_ids,
-        workflow_run_ids,
-        project_keys,
-        owner_ids,
-        visual_only,
-        created_at,
-        completed_at,
-        duration_ms,
-        total_tokens,
-        cost_microusd,
-    } = filter;
-    let tokens = || C::InputTokens.into_expr().add(C::OutputTokens.into_expr());
-    Condition::all()
-        .add_option(ids.as_ref().map(|ids| C::Id.is_in(ids.iter().copied())))
-        .add_option(statuses.as_ref().map(|statuses| C::Status.is_in(statuses.iter().copied())))
-        .add_option(modes.as_ref().map(|modes| C::Mode.is_in(modes.iter().copied())))
-        .add_option(code_agent_ids.as_ref().map(|ids| C::CodeAgentId.is_in(ids.iter().copied())))
-        .add_option(workflow_ids.as_ref().map(|ids| C::WorkflowId.is_in(ids)))
-        .add_option(workflow_run_ids.as_ref().map(|ids| C::WorkflowRunId.is_in(ids)))
-        .add_option(project_keys.as_ref().map(|keys| C::ProjectKey.is_in(keys)))
-        .add_option(owner_ids.as_ref().map(|ids| C::OwnerId.is_in(ids)))
-        .add_option(visual_only.then(|| C::VisualEnabled.eq(true)))
-        .add_option(created_at.from.map(|from| C::CreatedAt.gte(from)))
-        .add_option(created_at.to.map(|to| C::CreatedAt.lt(to)))
-        .add_option(completed_at.from.map(|from| C::CompletedAt.gte(from)))
-        .add_option(completed_at.to.map(|to| C::CompletedAt.lt(to)))
-        .add_option(duration_ms.from.map(|from| C::DurationMs.gte(from)))
-        .add_option(duration_ms.to.map(|to| C::DurationMs.lte(to)))
-        .add_option(total_tokens.from.map(|from| tokens().gte(from)))
-        .add_option(total_tokens.to.map(|to| tokens().lte(to)))
-        .add_option(cost_microusd.from.map(|from| C::CostMicrousd.gte(from)))
-        .add_option(cost_microusd.to.map(|to| C::CostMicrousd.lte(to)))
 }

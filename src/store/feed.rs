@@ -1,7 +1,6 @@
 //! The change feed's rows: written in the transaction of the change, read in commit order.
 
 use entity::change_event::{self, Kind};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, NotSet, Order, Set, Statement};
 use uuid::Uuid;
 
@@ -27,6 +26,7 @@ pub struct FeedEvent {
     pub tenant_id: String,
     pub execution_id: Uuid,
     pub kind: Kind,
+    pub revision: i32,
     pub created_at: Timestamp,
 }
 
@@ -61,10 +61,7 @@ impl Reader<'_> {
         use change_event::Column as C;
         let mut select = self
             .select::<change_event::Entity>()
-            .filter(
-                Expr::tuple([C::Xid.into_expr(), C::Seq.into_expr()])
-                    .gt(Expr::tuple([Expr::val(after.xid), Expr::val(after.seq)])),
-            )
+            .filter(self.dialect.feed_after(after.xid, after.seq))
             .order_by(C::Xid.into_expr(), Order::Asc)
             .order_by(C::Seq.into_expr(), Order::Asc)
             .limit(rows);
@@ -80,16 +77,12 @@ impl Reader<'_> {
     /// # Errors
     /// What the database says.
     pub async fn feed_is_unsettled(&self, after: FeedPosition) -> Result<bool> {
-        use change_event::Column as C;
         if self.dialect.settled().is_none() {
             return Ok(false);
         }
         let next = self
             .select::<change_event::Entity>()
-            .filter(
-                Expr::tuple([C::Xid.into_expr(), C::Seq.into_expr()])
-                    .gt(Expr::tuple([Expr::val(after.xid), Expr::val(after.seq)])),
-            )
+            .filter(self.dialect.feed_after(after.xid, after.seq))
             .limit(1)
             .one()
             .await?;
@@ -127,6 +120,7 @@ impl From<change_event::Model> for FeedEvent {
             tenant_id: row.tenant_id,
             execution_id: row.execution_id,
             kind: row.kind,
+            revision: row.revision,
             created_at: row.created_at,
         }
     }

@@ -1,7 +1,6 @@
 //! Log lines: numbered in groups, read by range.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entity::{log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
@@ -159,23 +158,28 @@ async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) ->
 }
 
 impl WriteTx {
-    /// Notes that the runners of these executions live.
+    /// Notes that the runners of some executions live, and closes the logs of those that have ended: no line can be
+    /// added from here on.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn save_heartbeats(&self, executions: &[(String, Uuid)], now: Timestamp) -> Result<()> {
-        let streams = system::lock_log_streams(self, executions).await?;
-        let alive = |stream| LogStream { heartbeat_at: Some(now), ..stream };
-        save_streams(self, streams.into_iter().map(alive)).await
-    }
-
-    /// Closes the logs of executions that have ended: no line can be added from here on.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn end_logs(&self, executions: &[(String, Uuid)]) -> Result<()> {
-        let streams = system::lock_log_streams(self, executions).await?;
-        save_streams(self, streams.into_iter().map(|stream| LogStream { ended: true, ..stream })).await
+    pub async fn save_log_states(
+        &self,
+        alive: Vec<(String, Uuid)>,
+        ended: Vec<(String, Uuid)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let ended: HashSet<_> = ended.into_iter().collect();
+        let keys: Vec<_> = alive.into_iter().chain(ended.iter().cloned()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let streams = system::lock_log_streams(self, &keys).await?;
+        let changed = streams.into_iter().map(|stream| {
+            let has_ended = ended.contains(&(stream.tenant_id.clone(), stream.execution_id));
+            LogStream { ended: stream.ended || has_ended, heartbeat_at: Some(now), ..stream }
+        });
+        save_streams(self, changed).await
     }
 }
 

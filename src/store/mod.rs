@@ -97,13 +97,7 @@ impl Store {
     /// # Errors
     /// `UNAVAILABLE` when the database cannot be reached.
     pub async fn begin(&self) -> Result<WriteTx> {
-        let options = TransactionOptions {
-            isolation_level: None,
-            access_mode: Some(AccessMode::ReadWrite).filter(|_| self.0.dialect.is_postgres()),
-            // Taking the lock at once: a transaction that upgrades later can fail half-way.
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        };
-        let inner = self.0.write.begin_with_options(options).await.map_err(failed)?;
+        let inner = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
         Ok(WriteTx { inner, dialect: self.0.dialect })
     }
 
@@ -127,6 +121,15 @@ impl Store {
                 tracing::warn!(%error, "could not close the database");
             }
         }
+    }
+}
+
+fn write_options(dialect: Dialect) -> TransactionOptions {
+    TransactionOptions {
+        isolation_level: None,
+        access_mode: Some(AccessMode::ReadWrite).filter(|_| dialect.is_postgres()),
+        // Taking the lock at once: a transaction that upgrades later can fail half-way.
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use entity::project;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, Condition, Order, Set};
+use sea_orm::{ColumnTrait as _, Order, Set};
 use uuid::Uuid;
 
 use super::WriteTx;
 use super::failure::failed;
-use super::scoped::Reader;
+use super::scoped::{Reader, any_of};
 use super::write::insert_many;
 use crate::auth::Stamp;
 use crate::clock::Timestamp;
@@ -39,14 +39,14 @@ impl Reader<'_> {
         &self,
         keys: &[(String, String)],
     ) -> Result<HashMap<(String, String), ProjectRow>> {
-        let mut any = Condition::any();
         let mut by_tenant: HashMap<&str, Vec<&str>> = HashMap::new();
         for (tenant_id, key) in keys {
             by_tenant.entry(tenant_id).or_default().push(key);
         }
-        for (tenant_id, keys) in by_tenant {
-            any = any.add(project::Column::TenantId.eq(tenant_id).and(project::Column::Key.is_in(keys)));
-        }
+        let of_tenant = |(tenant_id, keys)| {
+            project::Column::TenantId.eq(tenant_id).and(project::Column::Key.is_in::<&str, _>(keys))
+        };
+        let any = any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>());
         let rows = self.select::<project::Entity>().filter(any).all().await?;
         Ok(rows.into_iter().map(|row| ((row.tenant_id.clone(), row.key.clone()), row)).collect())
     }

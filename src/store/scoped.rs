@@ -158,16 +158,16 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         self.scoped().count(reader.connection()).await.map_err(failed)
     }
 
-    /// Only these columns of all rows.
+    /// Only these expressions of all rows.
     ///
     /// # Errors
     /// What the database says.
     pub(super) async fn tuples<T: TryGetableMany>(
         self,
-        columns: impl IntoIterator<Item = E::Column>,
+        expressions: impl IntoIterator<Item = Expr>,
     ) -> Result<Vec<T>> {
         let reader = self.reader;
-        let select = self.scoped().select_only().columns(columns);
+        let select = expressions.into_iter().fold(self.scoped().select_only(), Select::expr);
         select.into_tuple().all(reader.connection()).await.map_err(failed)
     }
 
@@ -192,15 +192,22 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     }
 }
 
+/// Any of many conditions, in groups of groups: databases and builders recurse over a chain of ORs.
+pub(super) fn any_of(conditions: &[Expr]) -> Condition {
+    const GROUP: usize = 50;
+    conditions.chunks(GROUP).fold(Condition::any(), |any, group| {
+        any.add(group.iter().cloned().fold(Condition::any(), Condition::add))
+    })
+}
+
 /// The rows of these executions, or of anything else with an id, each by its own tenant's index.
 pub(super) fn of_executions<C: ColumnTrait>(tenant: C, execution: C, keys: &[(String, Uuid)]) -> Condition {
     let mut by_tenant: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
     for (tenant_id, id) in keys {
         by_tenant.entry(tenant_id).or_default().push(*id);
     }
-    by_tenant.into_iter().fold(Condition::any(), |any, (tenant_id, ids)| {
-        any.add(tenant.eq(tenant_id).and(execution.is_in(ids)))
-    })
+    let of_tenant = |(tenant_id, ids): (&str, Vec<Uuid>)| tenant.eq(tenant_id).and(execution.is_in(ids));
+    any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
 }
 
 /// A row that its reader may also write: the proof that the writing operations ask for.

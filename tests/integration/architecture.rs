@@ -25,7 +25,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("graphql", &["auth", "event", "logs", "service", "store"]),
     ("http", &["auth", "config", "graphql", "service"]),
     ("app", &["auth", "config", "event", "graphql", "http", "jobs", "logs", "service", "store"]),
-    ("client", &[]),
+    ("client", &["auth"]),
     ("cli", &["app", "auth", "client", "config", "graphql", "syntax"]),
     ("lib", &[]),
     ("main", &[]),

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use runledger::domain::limits::{
+    ERROR_TEXT_BYTES_MAX, HTTP_BODY_BYTES_MAX, PAYLOAD_JSON_BYTES_MAX, SHORT_TEXT_CHARS_MAX,
+};
 use serde_json::{Value, json};
 
-use crate::harness::{Refusal, Socket, Team, for_each_backend, line};
+use crate::harness::{Refusal, Socket, Team, for_each_backend, line, too_long};
 
 for_each_backend!(
     a_body_that_is_no_request_is_refused,
@@ -53,9 +56,10 @@ async fn a_body_that_is_no_request_is_refused(team: Team) {
 }
 
 async fn a_body_beyond_the_limit_is_refused(team: Team) {
-    let body = json!({ "query": "{ viewer { userId } }", "variables": { "x": "x".repeat(9 * 1024 * 1024) } });
+    let body =
+        json!({ "query": "{ viewer { userId } }", "variables": { "x": too_long(HTTP_BODY_BYTES_MAX) } });
     let refusal = team.owner.post(body.to_string()).await.refusal();
-    is_plain(&refusal, &["TOO_LARGE"], "9 MiB");
+    is_plain(&refusal, &["TOO_LARGE"], "a long body");
     assert_eq!(refusal.status, 413);
 }
 
@@ -173,8 +177,8 @@ async fn variables_that_do_not_fit_are_refused(team: Team) {
 async fn input_that_breaks_a_rule_is_refused_and_nothing_is_written(team: Team) {
     let running = team.owner.start_any().await;
     let before = team.owner.execution(&running).await;
-    let long = "x".repeat(256);
-    let megabyte = "x".repeat(1024 * 1024);
+    let long = too_long(SHORT_TEXT_CHARS_MAX);
+    let huge = too_long(PAYLOAD_JSON_BYTES_MAX);
     let starts = [
         (json!({ "name": "nul \u{0} byte" }), "BAD_INPUT"),
         (json!({ "name": "" }), "BAD_INPUT"),
@@ -186,7 +190,7 @@ async fn input_that_breaks_a_rule_is_refused_and_nothing_is_written(team: Team) 
         (json!({ "id": "not a UUID" }), "BAD_INPUT"),
         (json!({ "status": "COMPLETED" }), "BAD_INPUT"),
         (json!({ "mode": "ON_MARS" }), "BAD_INPUT"),
-        (json!({ "inputs": megabyte }), "TOO_LARGE"),
+        (json!({ "inputs": huge }), "TOO_LARGE"),
         (json!({ "startedAt": "yesterday" }), "BAD_INPUT"),
         (json!({ "visual": { "eventsCaptured": -1 } }), "BAD_INPUT"),
         (json!({ "visual": { "quality": "\u{0}" } }), "BAD_INPUT"),
@@ -199,8 +203,8 @@ async fn input_that_breaks_a_rule_is_refused_and_nothing_is_written(team: Team) 
     }
     let finishes = [
         (json!({ "error": "nul \u{0} byte", "status": "FAILED" }), "BAD_INPUT"),
-        (json!({ "error": "x".repeat(64 * 1024 + 1), "status": "FAILED" }), "TOO_LARGE"),
-        (json!({ "result": megabyte, "status": "COMPLETED" }), "TOO_LARGE"),
+        (json!({ "error": too_long(ERROR_TEXT_BYTES_MAX), "status": "FAILED" }), "TOO_LARGE"),
+        (json!({ "result": huge, "status": "COMPLETED" }), "TOO_LARGE"),
         (json!({ "durationMs": -1, "status": "COMPLETED" }), "BAD_INPUT"),
         (json!({ "tokens": { "input": i64::MAX }, "status": "COMPLETED" }), "BAD_INPUT TOO_LARGE"),
         (json!({ "costUsd": "99999999999", "status": "COMPLETED" }), "BAD_INPUT TOO_LARGE"),
@@ -230,7 +234,7 @@ async fn a_batch_with_one_bad_member_writes_nothing(team: Team) {
         (with("costUsd", json!("-1")), "BAD_INPUT"),
         (with("id", json!("x")), "BAD_INPUT"),
         (with("id", good["id"].clone()), "BAD_INPUT CONFLICT"),
-        (with("result", json!("x".repeat(1024 * 1024))), "TOO_LARGE"),
+        (with("result", json!(too_long(PAYLOAD_JSON_BYTES_MAX))), "TOO_LARGE"),
     ] {
         let refusal = team.owner.record(json!([good, bad])).await.expect_err("one is bad");
         is_plain(&refusal, &codes.split(' ').collect::<Vec<_>>(), codes);

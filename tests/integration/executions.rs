@@ -1,9 +1,11 @@
 //! The life of an execution: what is recorded reads back exactly, and only legal steps are taken.
 
+use runledger::domain::limits::BATCH_EXECUTIONS_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Refusal, Socket, Tail, Team, execution_input, for_each_backend, id_of, line, lines, unique,
+    Client, Refusal, Socket, Tail, Team, execution_input, for_each_backend, id_of, line, lines, one_over,
+    unique,
 };
 
 for_each_backend!(
@@ -278,13 +280,13 @@ async fn an_update_changes_only_what_it_names(team: Team) {
 }
 
 async fn a_finish_says_what_came_of_it(team: Team) {
-    let id = team.owner.start_any().await;
+    let id = id_of(&team.owner.start(json!({ "startedAt": "2026-11-20T09:30:00Z" })).await);
     let finished = team
         .owner
         .finish(json!({
             "id": id, "status": "FAILED", "result": { "artifacts": 3 }, "error": "the disk is full\nand so am I",
             "tokens": { "input": 9, "output": 1 }, "costUsd": "12.34", "durationMs": 12_345_678_901_i64,
-            "visual": { "streamDurationMs": 99 }, "completedAt": "2026-11-21T09:30:00.125Z",
+            "visual": { "streamDurationMs": 99 }, "completedAt": "2026-11-20T09:31:00.125Z",
         }))
         .await
         .expect("it is running");
@@ -295,14 +297,14 @@ async fn a_finish_says_what_came_of_it(team: Team) {
     assert_eq!(finished["costUsd"], "12.340000");
     assert_eq!(finished["durationMs"], 12_345_678_901_i64, "it is a 64-bit number");
     assert_eq!(finished["visual"]["streamDurationMs"], 99);
-    assert_eq!(finished["completedAt"], "2026-11-21T09:30:00.125Z");
+    assert_eq!(finished["completedAt"], "2026-11-20T09:31:00.125Z");
     assert_eq!(team.owner.execution(&id).await, finished);
 }
 
 async fn a_finish_without_a_duration_measures_it(team: Team) {
-    let started = team.owner.start(json!({ "startedAt": "2026-11-21T09:30:00Z" })).await;
+    let started = team.owner.start(json!({ "startedAt": "2026-11-20T09:30:00Z" })).await;
     let finish =
-        json!({ "id": started["id"], "status": "COMPLETED", "completedAt": "2026-11-21T09:30:01.500Z" });
+        json!({ "id": started["id"], "status": "COMPLETED", "completedAt": "2026-11-20T09:30:01.500Z" });
     assert_eq!(team.owner.finish(finish).await.expect("it is running")["durationMs"], 1500);
 }
 
@@ -462,7 +464,8 @@ async fn recording_what_is_not_finished_is_refused_whole(team: Team) {
     running["status"] = json!("RUNNING");
     let mut backwards = finished_input(&run, 2);
     backwards["completedAt"] = json!("2026-11-19T10:00:00Z");
-    let too_many = (0..1_001).map(|number| finished_input(&run, number)).collect();
+    let too_many =
+        (0..).map(|number| finished_input(&run, number)).take(one_over(BATCH_EXECUTIONS_MAX)).collect();
     for (inputs, code) in [
         (vec![finished_input(&run, 1), running], "BAD_INPUT"),
         (vec![finished_input(&run, 1), backwards], "BAD_INPUT"),

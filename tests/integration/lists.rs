@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use runledger::domain::limits::{FILTER_MEMBERS_MAX, PAGE_ROWS_MAX};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Team, for_each_backend, id_of, unique};
+use crate::harness::{Client, Team, for_each_backend, id_of, one_over, unique};
 
 for_each_backend!(
     a_page_that_cannot_be_is_refused,
@@ -41,8 +42,8 @@ async fn a_page_that_cannot_be_is_refused(team: Team) {
         (json!({ "first": 1, "last": 1 }), "BAD_INPUT"),
         (json!({ "first": -1 }), "BAD_INPUT"),
         (json!({ "last": -1 }), "BAD_INPUT"),
-        (json!({ "first": 201 }), "TOO_LARGE"),
-        (json!({ "last": 201 }), "TOO_LARGE"),
+        (json!({ "first": one_over(PAGE_ROWS_MAX) }), "TOO_LARGE"),
+        (json!({ "last": one_over(PAGE_ROWS_MAX) }), "TOO_LARGE"),
         (json!({ "first": 1, "after": "no cursor of ours" }), "BAD_INPUT"),
         (json!({ "last": 1, "before": "" }), "BAD_INPUT"),
     ] {
@@ -61,7 +62,7 @@ async fn a_cursor_of_another_order_is_refused(team: Team) {
 }
 
 async fn a_filter_beyond_the_limits_is_refused(team: Team) {
-    let many: Vec<_> = (0..201).map(|number| number.to_string()).collect();
+    let many: Vec<_> = (0..one_over(FILTER_MEMBERS_MAX)).map(|number| number.to_string()).collect();
     for (filter, code) in [
         (json!({ "workflowIds": many }), "TOO_LARGE"),
         (json!({ "ids": ["not a UUID"] }), "BAD_INPUT"),

@@ -1,8 +1,13 @@
 //! Log lines: numbered densely, appended safely under retries, read by range, filtered and searched.
 
+use runledger::domain::limits::{
+    APPEND_LINES_MAX, LOG_FIELDS_BYTES_MAX, LOG_MESSAGE_BYTES_MAX, SHORT_TEXT_CHARS_MAX,
+};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Team, for_each_backend, id_of, line, lines, messages, unique};
+use crate::harness::{
+    Client, Team, for_each_backend, id_of, line, lines, messages, one_over, too_long, unique,
+};
 
 for_each_backend!(
     a_hole_in_the_numbers_is_a_conflict_and_appends_nothing,
@@ -51,19 +56,23 @@ async fn nothing_to_append_is_refused(team: Team) {
 async fn a_bad_line_keeps_the_whole_call_out(team: Team) {
     let id = team.owner.start_any().await;
     for (bad, code) in [
-        (json!({ "message": "x".repeat(64 * 1024 + 1) }), "TOO_LARGE"),
-        (json!({ "message": "m", "fields": { "big": "x".repeat(64 * 1024) } }), "TOO_LARGE"),
-        (json!({ "message": "m", "stream": "x".repeat(256) }), "TOO_LARGE"),
+        (json!({ "message": too_long(LOG_MESSAGE_BYTES_MAX) }), "TOO_LARGE"),
+        (json!({ "message": "m", "fields": { "big": too_long(LOG_FIELDS_BYTES_MAX) } }), "TOO_LARGE"),
+        (json!({ "message": "m", "stream": too_long(SHORT_TEXT_CHARS_MAX) }), "TOO_LARGE"),
         (json!({ "message": "m", "stream": "" }), "BAD_INPUT"),
         (json!({ "message": "m", "timestamp": "yesterday" }), "BAD_INPUT"),
         (json!({ "message": "m", "level": "LOUD" }), "BAD_INPUT"),
         (json!({ "message": null }), "BAD_INPUT"),
     ] {
-        let refusal = team.owner.try_append(&id, &[line("good"), bad], None).await.expect_err("one is bad");
-        assert_eq!(refusal.code(), code, "{refusal:?}");
+        let shown: String = bad.to_string().chars().take(80).collect();
+        let refusal = team.owner.try_append(&id, &[line("good"), bad], None).await.expect_err(&shown);
+        assert_eq!(refusal.code(), code, "{shown}: {refusal:?}");
     }
-    let too_many =
-        team.owner.try_append(&id, &lines("line", 1_001), None).await.expect_err("more than 1,000");
+    let too_many = team
+        .owner
+        .try_append(&id, &lines("line", one_over(APPEND_LINES_MAX)), None)
+        .await
+        .expect_err("too many");
     assert_eq!(too_many.code(), "TOO_LARGE");
     assert_eq!(all_lines(&team.owner, &id).await, json!([]));
 }
@@ -154,7 +163,7 @@ async fn a_line_reads_back_as_it_was_written(team: Team) {
                     "message": text, "fields": { "text": text, "nested": [1, null, { "deep": true }] } })
         })
         .chain([json!({ "timestamp": "1999-12-31T23:59:59Z", "level": "INFO", "stream": null,
-                    "message": "x".repeat(64 * 1024), "fields": null })])
+                    "message": "x".repeat(LOG_MESSAGE_BYTES_MAX.to_usize()), "fields": null })])
         .collect();
     team.owner.append(&id, &written).await;
 

@@ -15,6 +15,7 @@ mod executions;
 mod lists;
 mod logs;
 mod ownership;
+mod retries;
 mod statements;
 mod tails;
 mod two_processes;

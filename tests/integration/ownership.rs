@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::harness::{
-    Backend, Claims, Client, Database, Event, Refusal, Server, Socket, Team, for_each_backend, id_of, line,
-    run, unique,
+    Claims, Client, Database, Event, Refusal, Server, Socket, Team, for_each_backend, for_postgres, id_of,
+    line, unique,
 };
 
 for_each_backend!(
@@ -466,32 +466,15 @@ fn callers(team: &Team) -> Vec<(&'static str, Client)> {
 mod in_postgresql {
     use super::*;
 
-    #[tokio::test]
-    async fn a_direct_connection_sees_the_same_executions_as_the_api() {
-        run(Backend::Postgres, same_executions).await;
-    }
+    for_postgres!(
+        a_direct_connection_sees_the_same_executions_as_the_api,
+        a_direct_connection_sees_the_same_code_agents_as_the_api,
+        a_direct_connection_without_claims_sees_nothing,
+        a_direct_connection_cannot_write,
+        every_table_with_a_tenant_is_secured,
+    );
 
-    #[tokio::test]
-    async fn a_direct_connection_sees_the_same_code_agents_as_the_api() {
-        run(Backend::Postgres, same_code_agents).await;
-    }
-
-    #[tokio::test]
-    async fn a_direct_connection_without_claims_sees_nothing() {
-        run(Backend::Postgres, nothing_without_claims).await;
-    }
-
-    #[tokio::test]
-    async fn a_direct_connection_cannot_write() {
-        run(Backend::Postgres, no_writing).await;
-    }
-
-    #[tokio::test]
-    async fn every_table_with_a_tenant_is_secured() {
-        run(Backend::Postgres, every_table).await;
-    }
-
-    async fn same_executions(server: Server) {
+    async fn a_direct_connection_sees_the_same_executions_as_the_api(server: Server) {
         let (team, other) = (Team::of(&server), Team::of(&server));
         for client in [&team.owner, &team.owner, &team.colleague, &team.admin, &team.stranger, &other.owner] {
             let id = client.start_any().await;
@@ -520,7 +503,7 @@ mod in_postgresql {
         }
     }
 
-    async fn same_code_agents(server: Server) {
+    async fn a_direct_connection_sees_the_same_code_agents_as_the_api(server: Server) {
         let (team, other) = (Team::of(&server), Team::of(&server));
         let create = "mutation ($name: String!) {
             createCodeAgent(input: { name: $name, language: \"json\", source: \"[1]\" }) { codeAgent { id } }
@@ -551,7 +534,7 @@ mod in_postgresql {
         }
     }
 
-    async fn nothing_without_claims(server: Server) {
+    async fn a_direct_connection_without_claims_sees_nothing(server: Server) {
         Team::of(&server).owner.start_any().await;
         let mut connection = connect(&server).await;
         for claims in ["", "{}"] {
@@ -564,7 +547,7 @@ mod in_postgresql {
         }
     }
 
-    async fn no_writing(server: Server) {
+    async fn a_direct_connection_cannot_write(server: Server) {
         let team = Team::of(&server);
         team.owner.start_any().await;
         let mut connection = connect(&server).await;
@@ -585,7 +568,7 @@ mod in_postgresql {
         }
     }
 
-    async fn every_table(server: Server) {
+    async fn every_table_with_a_tenant_is_secured(server: Server) {
         let mut connection = connect(&server).await;
         for table in tables_with_a_tenant(&mut connection).await {
             let query = format!("SELECT relrowsecurity FROM pg_class WHERE oid = '{table}'::regclass");

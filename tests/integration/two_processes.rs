@@ -4,35 +4,19 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Backend, Client, Database, ResumingTail, Server, Session, Socket, Tail, Team, lines, run,
+    Backend, Client, Database, ForBackend, ResumingTail, Server, Session, Socket, Tail, Team, for_postgres,
+    lines,
 };
 
-#[tokio::test]
-async fn lines_appended_on_one_are_tailed_on_the_other() {
-    run(Backend::Postgres, tailed_on_the_other).await;
-}
+for_postgres!(
+    lines_appended_on_one_are_tailed_on_the_other,
+    changes_made_on_one_are_reported_on_the_other,
+    lines_appended_on_both_at_once_are_numbered_densely_and_tailed_on_both,
+    the_changes_of_both_are_reported_on_both_in_one_order,
+    what_one_leaves_behind_when_it_is_killed_the_other_goes_on_with,
+);
 
-#[tokio::test]
-async fn changes_made_on_one_are_reported_on_the_other() {
-    run(Backend::Postgres, reported_on_the_other).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_appended_on_both_at_once_are_numbered_densely_and_tailed_on_both() {
-    run(Backend::Postgres, appended_on_both).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_changes_of_both_are_reported_on_both_in_one_order() {
-    run(Backend::Postgres, one_order).await;
-}
-
-#[tokio::test]
-async fn what_one_leaves_behind_when_it_is_killed_the_other_goes_on_with() {
-    run(Backend::Postgres, one_is_killed).await;
-}
-
-async fn tailed_on_the_other(pair: Pair) {
+async fn lines_appended_on_one_are_tailed_on_the_other(pair: Pair) {
     let id = pair.a.start_any().await;
     let socket = Socket::connect(&pair.b).await;
     let mut tail = Tail::open(&socket, json!({ "execution": id }));
@@ -48,7 +32,7 @@ async fn tailed_on_the_other(pair: Pair) {
     assert_eq!(tail.rest().await, []);
 }
 
-async fn reported_on_the_other(pair: Pair) {
+async fn changes_made_on_one_are_reported_on_the_other(pair: Pair) {
     let socket = Socket::connect(&pair.b).await;
     let after = pair.a.query("{ changesCursor }", json!({})).await["changesCursor"].take();
     let mut feed = socket.subscribe(EXECUTIONS_CHANGED, json!({ "after": after }));
@@ -64,7 +48,7 @@ async fn reported_on_the_other(pair: Pair) {
     watch.completed().await;
 }
 
-async fn appended_on_both(pair: Pair) {
+async fn lines_appended_on_both_at_once_are_numbered_densely_and_tailed_on_both(pair: Pair) {
     const CALLS: usize = 50;
     const APPENDERS: usize = 5;
     let id = pair.a.start_any().await;
@@ -87,7 +71,7 @@ async fn appended_on_both(pair: Pair) {
     assert_eq!(on_a, on_b);
 }
 
-async fn one_order(pair: Pair) {
+async fn the_changes_of_both_are_reported_on_both_in_one_order(pair: Pair) {
     const EXECUTIONS: usize = 50;
     let after = pair.a.query("{ changesCursor }", json!({})).await["changesCursor"].take();
     let sockets = [Socket::connect(&pair.a).await, Socket::connect(&pair.b).await];
@@ -118,7 +102,7 @@ async fn one_order(pair: Pair) {
     assert_eq!(distinct.len(), 4 * EXECUTIONS * 2, "each change once");
 }
 
-async fn one_is_killed(pair: Pair) {
+async fn what_one_leaves_behind_when_it_is_killed_the_other_goes_on_with(pair: Pair) {
     let id = pair.a.start_any().await;
     let socket = Socket::connect(&pair.b).await;
     let mut tail = Tail::open(&socket, json!({ "execution": id }));
@@ -146,7 +130,7 @@ struct Pair {
     b: Client,
 }
 
-impl crate::harness::ForBackend for Pair {
+impl ForBackend for Pair {
     async fn on(backend: Backend) -> Option<Self> {
         let database = Database::fresh(backend).await?;
         let (a, b) = tokio::join!(

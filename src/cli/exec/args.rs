@@ -84,7 +84,7 @@ pub struct Args {
     pub(super) cancel_with_server: bool,
 
     /// How long to go on delivering after the command has ended, such as 90s, 5m or 1h
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) drain_timeout: Duration,
 
     /// Folder for output that the server has not taken yet [default: the system's for temporary files]

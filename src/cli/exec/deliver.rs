@@ -35,7 +35,10 @@ pub(super) async fn drain(
         () = async {
             sleep(DRAIN_NOTICE_TIME).await;
             let server = address(server);
-            say(format_args!("the command has ended; still delivering to {server} (Ctrl-C to leave it for later)"));
+            let seconds = limit.as_secs();
+            say(format_args!(
+                "the command has ended; delivering to {server} for up to {seconds} s (Ctrl-C to leave it for later)"
+            ));
             signals.forget();
             while !asks_to_end(signals.recv().await) {}
         } => None,

@@ -52,7 +52,7 @@ use signals::{Signals, asks_to_end};
 use spool::Header;
 
 use crate::client::Client;
-use crate::clock::{self, Timestamp};
+use crate::clock;
 
 /// Output that waits for the server takes at most this much memory; more goes to disk.
 const MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -93,7 +93,7 @@ async fn record(args: &Args) -> u8 {
     let environment =
         [("RUNLEDGER_EXECUTION_ID", start.id.to_string()), ("RUNLEDGER_SERVER", address(&server))];
 
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), clock::now());
     let running = child::start(&args.command, &environment, &queue);
     let ended_elsewhere = Arc::new(Notify::new());
     let sender = match api(args, &server) {
@@ -120,16 +120,18 @@ async fn record(args: &Args) -> u8 {
         }
         Err(error) => {
             say(format_args!("cannot run {}: {error}", args.command[0].display()));
-            Ended { end: End::not_started(&error), at: Instant::now(), completed_at: clock::now() }
+            Ended { end: End::not_started(&error), at: Instant::now() }
         }
     };
+    // By the clock that nobody sets: the other one may have been put back meanwhile.
+    let duration = ended.at.duration_since(began);
     queue.close(FinishInput {
         id: start.id,
         status: ended.end.status,
         result: Some(ended.end.result),
         error: ended.end.error,
-        duration_ms: u64::try_from(ended.at.duration_since(began).as_millis()).ok(),
-        completed_at: time_text(ended.completed_at),
+        duration_ms: u64::try_from(duration.as_millis()).ok(),
+        completed_at: time_text(began_at + duration),
     });
     if let Some(sender) = sender {
         drain(sender, &queue, &mut signals, args.drain_timeout, &server).await;
@@ -163,7 +165,6 @@ async fn wait(running: Running, signals: &mut Signals, stop: Option<&Notify>) ->
         }
     };
     let ended = Instant::now();
-    let completed_at = clock::now();
     if asked.is_none()
         && exit.as_ref().is_ok_and(|exit| child::by_signal(*exit).is_some_and(asks_to_end))
         && let Ok(signal) = timeout(SIGNAL_RACE_TIME, signals.recv()).await
@@ -187,14 +188,13 @@ async fn wait(running: Running, signals: &mut Signals, stop: Option<&Notify>) ->
             End::not_started(&error)
         }
     };
-    Ended { end, at: ended, completed_at }
+    Ended { end, at: ended }
 }
 
-/// How the command ended, and when, by both clocks.
+/// How the command ended, and when.
 struct Ended {
     end: End,
     at: Instant,
-    completed_at: Timestamp,
 }
 
 async fn notified(notify: Option<&Notify>) {

@@ -69,6 +69,7 @@ pub(super) struct Opened {
 impl Spool {
     /// Makes a new file in `folder`. Its name is the execution's id, so that two recordings never meet.
     pub(super) fn create(folder: &Path, header: &Header, bytes_max: u64) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("runledger-{}.spool", header.start.id));
         // `create_new` follows no link that someone else may have put into a shared folder.
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -38,6 +38,11 @@ pub(super) struct InputObject {
 pub(super) struct InputTypes(HashMap<Name, InputType>);
 
 impl InputTypes {
+    /// Whether the schema has the scalar of uploaded files.
+    pub(super) fn has_upload(&self) -> bool {
+        self.0.values().any(|input_type| matches!(input_type, InputType::Upload))
+    }
+
     pub(super) fn from_sdl(sdl: &str) -> Result<Self, Error> {
         let schema = parse_schema(sdl)
             .map_err(|error| Error::internal(format_args!("the schema's own definition: {error}")))?;

@@ -15,6 +15,7 @@ mod coerce;
 mod input_types;
 mod measure;
 mod merge;
+mod nesting;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use async_graphql::parser::types::{
 use async_graphql::parser::{self, parse_query};
 use async_graphql::{Request, ServerError, UploadValue, Variables};
 
-use crate::domain::limits::GRAPHQL_DOCUMENT_BYTES_MAX;
+use crate::domain::limits::{GRAPHQL_DOCUMENT_BYTES_MAX, GRAPHQL_NESTING_MAX};
 use crate::error::Error;
 
 use super::error::server_error;
@@ -111,6 +112,11 @@ impl Guard {
         Ok(Self { input_types: InputTypes::from_sdl(sdl)? })
     }
 
+    /// Whether any input can be a file.
+    pub fn takes_files(&self) -> bool {
+        self.input_types.has_upload()
+    }
+
     /// Lets a request pass, or says everything that is wrong with it.
     ///
     /// # Errors
@@ -141,6 +147,9 @@ fn guarded_document(text: &str) -> Result<ExecutableDocument, Vec<ServerError>> 
     }
     if text.contains(UPLOAD_PREFIX) {
         return Err(refused(&Error::bad_input("query", "a file is given as a variable of type Upload")));
+    }
+    if GRAPHQL_NESTING_MAX.is_passed_by(nesting::of(text)) {
+        return Err(refused(&Error::TooComplex { limit: GRAPHQL_NESTING_MAX }));
     }
     let mut document = parse_query(text).map_err(|error| vec![syntax_error(error)])?;
     measure::check(&document).map_err(|error| refused(&error))?;

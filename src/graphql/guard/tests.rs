@@ -431,3 +431,20 @@ fn a_file_is_only_what_the_request_brought() {
     assert!(!check("x", 1));
     assert!(tests::check("mutation { start(file: \"#__graphql_file__:9\") }").is_err());
 }
+
+#[test]
+fn values_that_are_nested_and_closed_are_refused_before_anything_recurses() {
+    for depth in [101, 300, 500, 800, 5_000] {
+        for (open, close) in [("[", "]"), ("{a:", "}")] {
+            let value = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            for query in [
+                format!("mutation {{ append(input: {value}) }}"),
+                format!("query ($v: JSON = {value}) {{ a }}"),
+                format!("{{ a @skip(if: {value}) }}"),
+            ] {
+                let name = if query.len() > 32 * 1024 { None } else { Some("graphql_nesting_max") };
+                assert!(limit_of(&query).as_deref() == name || query.len() > 32 * 1024, "{depth}");
+            }
+        }
+    }
+}

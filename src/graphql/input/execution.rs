@@ -13,7 +13,7 @@ use crate::service;
 /// Token usage so far: totals, not what was added.
 #[derive(Debug, InputObject)]
 pub(in crate::graphql) struct TokenUsageInput {
-    /// Given to the models; at most 10^16, as `output`.
+    /// Given to the models; at most 10^12, as `output`.
     #[graphql(default_with = "BigInt(0)")]
     input: BigInt,
     /// The part of `input` that came from a cache.
@@ -126,7 +126,7 @@ pub(in crate::graphql) struct FinishExecutionInput {
     duration_ms: Option<BigInt>,
     /// Its visual session.
     visual: Option<VisualStreamingInput>,
-    /// When it completed, if not now.
+    /// When it completed, if not now; what is before its start counts as its start.
     completed_at: Option<DateTime>,
 }
 

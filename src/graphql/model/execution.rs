@@ -165,12 +165,20 @@ impl Execution {
 
     /// What it was started with; at most 1 MiB.
     async fn inputs(&self, context: &Context<'_>) -> Option<async_graphql::Result<Json>> {
-        self.siblings.large_value(context, LargeValue::Inputs, self.row.id).await.nullable().map(from_text)
+        self.siblings
+            .large_value(context, LargeValue::Inputs, self.row.id)
+            .await
+            .map(|text| text.map(Json::from_text))
+            .nullable()
     }
 
     /// What it gave; at most 1 MiB.
     async fn result(&self, context: &Context<'_>) -> Option<async_graphql::Result<Json>> {
-        self.siblings.large_value(context, LargeValue::Result, self.row.id).await.nullable().map(from_text)
+        self.siblings
+            .large_value(context, LargeValue::Result, self.row.id)
+            .await
+            .map(|text| text.map(Json::from_text))
+            .nullable()
     }
 
     /// What went wrong, or why it was cancelled; at most 64 KiB.
@@ -343,7 +351,12 @@ pub(in crate::graphql) struct ExecutionEdge {
 }
 
 fn page(order: Order, args: PageArgs) -> Result<Page<Cursor>, ApiError> {
-    let ours = |text: &str| Cursor::decode(text).filter(|cursor| cursor.order == letter(order));
+    let is_place = |cursor: &Cursor| match order {
+        Order::Newest | Order::Oldest => DateTime::from_micros(cursor.key).is_some(),
+        Order::Longest | Order::Costliest => true,
+    };
+    let ours =
+        |text: &str| Cursor::decode(text).filter(|cursor| cursor.order == letter(order) && is_place(cursor));
     Ok(args.check(ours)?)
 }
 
@@ -363,8 +376,4 @@ fn letter(order: Order) -> char {
         Order::Longest => 'L',
         Order::Costliest => 'C',
     }
-}
-
-fn from_text(text: async_graphql::Result<String>) -> async_graphql::Result<Json> {
-    Json::from_text(&text?).map_err(|error| ApiError::from(error).into())
 }

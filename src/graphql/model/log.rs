@@ -11,7 +11,7 @@ use crate::domain::log::{Filter, Level, Line};
 use crate::domain::page::PageArgs;
 use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
-use crate::graphql::error::{ApiError, Nullable as _};
+use crate::graphql::error::ApiError;
 use crate::graphql::input::LogFilter;
 use crate::graphql::scalars::{BigInt, DateTime, Json};
 use crate::logs::{LogPage, TailBatch};
@@ -80,9 +80,8 @@ impl LogLine {
     }
 
     /// What a structured logger added, at most 128 KiB as JSON.
-    fn fields(&self) -> Option<async_graphql::Result<Json>> {
-        let fields = self.line.fields.as_ref()?;
-        Json::from_text(fields.get()).map(Some).nullable()
+    fn fields(&self) -> Option<Json> {
+        self.line.fields.as_ref().map(|fields| Json::from_text(fields.get().to_owned()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A body in memory: at most `http_body_bytes_max`, and whole within `http_body_time_seconds_max`.
+//! A body in memory: at most as large as its caller may send, and whole within `http_body_time_seconds_max`.
 //!
 //! A body that is not wanted is still taken from the wire, up to a limit: a client that is writing it while the
 //! connection closes sees a broken connection instead of the answer.
@@ -11,8 +11,8 @@ use axum::http::{StatusCode, header};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use crate::domain::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_TIME_SECONDS_MAX, HTTP_UNREAD_BODY_BYTES_MAX};
-use crate::error::Error;
+use crate::domain::limits::{HTTP_BODY_TIME_SECONDS_MAX, HTTP_UNREAD_BODY_BYTES_MAX};
+use crate::error::{Error, Limit};
 
 use super::failure::Failure;
 
@@ -20,18 +20,18 @@ use super::failure::Failure;
 pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(2);
 
 /// Reads the whole body.
-pub(super) async fn read(request: Request) -> Result<Vec<u8>, Failure> {
+pub(super) async fn read(request: Request, limit: Limit) -> Result<Vec<u8>, Failure> {
     let announced_bytes = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<usize>().ok())
         .unwrap_or_default();
-    if HTTP_BODY_BYTES_MAX.is_passed_by(announced_bytes) {
+    if limit.is_passed_by(announced_bytes) {
         drain(request).await;
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    let reading = collect(request, announced_bytes);
+    let reading = collect(request, announced_bytes, limit);
     match timeout(HTTP_BODY_TIME_SECONDS_MAX.to_duration(), reading).await {
         Ok(read) => read,
         Err(_elapsed) => {
@@ -60,21 +60,21 @@ async fn drain_chunks(mut chunks: BodyDataStream) {
     let _ = timeout(DRAIN_WAIT, draining).await;
 }
 
-async fn collect(request: Request, announced_bytes: usize) -> Result<Vec<u8>, Failure> {
+async fn collect(request: Request, announced_bytes: usize, limit: Limit) -> Result<Vec<u8>, Failure> {
     let mut chunks = request.into_body().into_data_stream();
     let mut bytes = Vec::with_capacity(announced_bytes);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_cut| Failure::malformed("body", "the body ended too early"))?;
-        if HTTP_BODY_BYTES_MAX.is_passed_by(bytes.len() + chunk.len()) {
+        if limit.is_passed_by(bytes.len() + chunk.len()) {
             drain_chunks(chunks).await;
-            return Err(too_large());
+            return Err(too_large(limit));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-fn too_large() -> Failure {
-    let error = Error::TooLarge { field: "body".into(), limit: HTTP_BODY_BYTES_MAX };
+fn too_large(limit: Limit) -> Failure {
+    let error = Error::TooLarge { field: "body".into(), limit };
     Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error)
 }

@@ -22,6 +22,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use crate::auth::{self, Authenticator, Viewer};
+use crate::domain::limits::{HTTP_ANONYMOUS_BODY_BYTES_MAX, HTTP_BODY_BYTES_MAX};
 use crate::error::Error;
 use crate::graphql::guard::{OperationKind, Params};
 use crate::graphql::{Outcome, RequestId};
@@ -64,7 +65,7 @@ async fn run(
     let params = if is_read_only {
         params::from_query_string(request.uri().query().unwrap_or_default())?
     } else {
-        posted_params(request, viewer.as_ref()).await?
+        posted_params(transport, request, viewer.as_ref()).await?
     };
     let guarded = match transport.engine.guard(request_id, params) {
         Ok(guarded) => guarded,
@@ -76,14 +77,21 @@ async fn run(
     Ok(transport.engine.execute(request_id, viewer.as_ref(), guarded).await)
 }
 
-async fn posted_params(request: &mut Request, viewer: Option<&Viewer>) -> Result<Params, Failure> {
+async fn posted_params(
+    transport: &Transport,
+    request: &mut Request,
+    viewer: Option<&Viewer>,
+) -> Result<Params, Failure> {
     match media::body(request.headers())? {
-        Body::Json => Ok(params::from_json(&body::read(std::mem::take(request)).await?)?),
+        Body::Json => {
+            let limit = if viewer.is_some() { HTTP_BODY_BYTES_MAX } else { HTTP_ANONYMOUS_BODY_BYTES_MAX };
+            Ok(params::from_json(&body::read(std::mem::take(request), limit).await?)?)
+        }
         // Files are written to disk before anything else is known of the request.
         Body::Multipart if viewer.is_none() => {
             Err(Failure::unauthenticated("a token is required to send files"))
         }
-        Body::Multipart => upload::receive(std::mem::take(request)).await,
+        Body::Multipart => upload::receive(std::mem::take(request), transport.engine.takes_files()).await,
     }
 }
 

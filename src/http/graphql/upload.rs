@@ -28,13 +28,13 @@ use super::failure::Failure;
 /// From the name of a part to the variables that it is the value of, such as `variables.input.archive`.
 type FileMap = HashMap<String, Vec<String>>;
 
-/// Reads a whole multipart request.
-pub(super) async fn receive(mut request: Request) -> Result<Params, Failure> {
+/// Reads a whole multipart request; with files only when the schema takes any, so that none is written for nothing.
+pub(super) async fn receive(mut request: Request, takes_files: bool) -> Result<Params, Failure> {
     // Each part has a limit of its own.
     DefaultBodyLimit::disable().apply(&mut request);
     let multipart = Multipart::from_request(request, &()).await;
     let mut parts = multipart.map_err(|error| Failure::malformed("body", error.body_text()))?;
-    let received = read_parts(&mut parts).await;
+    let received = read_parts(&mut parts, takes_files).await;
     if received.is_err() {
         let draining = async { while let Ok(Some(_)) = parts.next_field().await {} };
         let _ = timeout(DRAIN_WAIT, draining).await;
@@ -42,7 +42,7 @@ pub(super) async fn receive(mut request: Request) -> Result<Params, Failure> {
     received
 }
 
-async fn read_parts(parts: &mut Multipart) -> Result<Params, Failure> {
+async fn read_parts(parts: &mut Multipart, takes_files: bool) -> Result<Params, Failure> {
     let operations = required_part(parts, "operations", HTTP_BODY_BYTES_MAX).await?;
     let mut params = params::from_json(&operations)?;
     let map = required_part(parts, "map", UPLOAD_MAP_BYTES_MAX).await?;
@@ -50,6 +50,9 @@ async fn read_parts(parts: &mut Multipart) -> Result<Params, Failure> {
         .map_err(|error| Failure::malformed("map", format!("the part is not a map of files: {error}")))?;
     if UPLOAD_FILES_MAX.is_passed_by(waiting.len()) {
         return Err(too_large("map", UPLOAD_FILES_MAX));
+    }
+    if !takes_files && !waiting.is_empty() {
+        return Err(Failure::malformed("map", "no input of this schema is a file"));
     }
     while let Some(part) = next_part(parts).await? {
         let paths = part.name().and_then(|name| waiting.remove(name));

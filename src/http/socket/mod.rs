@@ -40,6 +40,7 @@ use axum::response::{IntoResponse as _, Response};
 use crate::domain::limits::SOCKET_MESSAGE_BYTES_MAX;
 
 use super::Transport;
+use super::listen::Place;
 
 /// The only sub-protocol. The legacy one, `graphql-ws`, is not offered.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -78,6 +79,7 @@ impl Default for SocketSettings {
 /// Answers the handshake, and serves the socket in a task of its own.
 pub(super) async fn accept(transport: Transport, request: Request) -> Response {
     let (mut parts, _body) = request.into_parts();
+    let place: Option<Place> = parts.extensions.remove();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade
             .protocols([PROTOCOL])
@@ -85,7 +87,10 @@ pub(super) async fn accept(transport: Transport, request: Request) -> Response {
             .max_frame_size(SOCKET_MESSAGE_BYTES_MAX.to_usize())
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
-            .on_upgrade(move |socket| session::serve(socket, transport)),
+            .on_upgrade(async move |socket| {
+                let _place = place; // among the connections, until the session ends
+                session::serve(socket, transport).await;
+            }),
         Err(rejection) => rejection.into_response(),
     }
 }

@@ -23,8 +23,8 @@ impl Service {
     ) -> Result<impl Stream<Item = Result<ExecutionRow>> + use<>> {
         let mut wakeup = self.wakeups.follow(Topic::Execution(id)); // before reading, so that nothing falls between
         let (store, viewer) = (self.store.clone(), viewer.clone());
-        let first =
-            store.reader(&viewer).find_execution(id).await?.ok_or(Error::NotFound { what: "execution" })?;
+        let first = store.reader(&viewer).find_followed_execution(id).await?;
+        let first = first.ok_or(Error::NotFound { what: "execution" })?;
         Ok(async_stream::try_stream! {
             let mut revision = first.revision;
             let mut ended = is_final(first.status);

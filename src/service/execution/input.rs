@@ -6,8 +6,8 @@ use crate::domain::text;
 use crate::error::{Error, Result};
 use crate::store::ExecutionRow;
 
-/// The largest count of tokens, so that sums of hundreds of the largest still fit 64 bits.
-const TOKENS_MAX: i64 = 10_000_000_000_000_000;
+/// The largest count of tokens, so that sums of millions of the largest fit 64 bits.
+const TOKENS_MAX: i64 = 1_000_000_000_000;
 /// The longest duration, about 31 years, in milliseconds.
 pub(super) const DURATION_MS_MAX: i64 = 1_000_000_000_000;
 const VISUAL_EVENTS_MAX: i64 = 1_000_000_000_000;

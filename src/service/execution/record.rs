@@ -70,13 +70,29 @@ impl Service {
         at_most("inputs", records.len(), BATCH_EXECUTIONS_MAX)?;
         let now = now();
         let records = records.into_iter().enumerate();
-        let mut new: Vec<_> = records
+        let new: Vec<_> = records
             .map(|(index, record)| new_execution(&format!("inputs.{index}"), record, now))
             .collect::<Result<_>>()?;
         let mut seen = HashSet::new();
         if let Some(index) = new.iter().position(|new| !seen.insert(new.row.id)) {
             return Err(Error::bad_input(format!("inputs.{index}.id"), "an id may occur once in a batch"));
         }
+        // A second time for the loser of a race between two calls with the same ids: now they are there.
+        for _ in 0..2 {
+            if let Some(recorded) = self.try_record(viewer, new.clone(), now).await? {
+                return Ok(recorded);
+            }
+        }
+        Err(id_is_taken("inputs"))
+    }
+
+    /// `None` when an id is taken that was not there to be seen.
+    async fn try_record(
+        &self,
+        viewer: &Viewer,
+        mut new: Vec<NewExecution>,
+        now: Timestamp,
+    ) -> Result<Option<Recorded>> {
         let stamp = viewer.stamp(None)?;
         let tx = self.store.begin().await?;
         let ids: Vec<_> = new.iter().map(|new| new.row.id).collect();
@@ -95,17 +111,18 @@ impl Service {
             executions.push(new.row.clone());
             created.push(new);
         }
+        created.sort_by_key(|new| new.row.id); // so that two batches cannot wait for each other
         let created_rows: Vec<_> = created.iter().map(|new| new.row.clone()).collect();
         let keys: BTreeSet<_> = created_rows.iter().filter_map(|row| row.project_key.clone()).collect();
         let projects = keys.into_iter().map(|key| (new_id(), key.clone(), key)).collect();
         tx.ensure_projects(&stamp, projects, now).await?;
         if !tx.insert_executions(&stamp, created).await? {
-            return Err(id_is_taken("inputs"));
+            return Ok(None);
         }
         tx.record_changes(Kind::Created, &created_rows.iter().collect::<Vec<_>>(), now).await?;
         tx.commit().await?;
         self.wakeups.announce(created_rows.iter().flat_map(topics));
-        Ok(Recorded { executions, created_count: created_rows.len() })
+        Ok(Some(Recorded { executions, created_count: created_rows.len() }))
     }
 }
 

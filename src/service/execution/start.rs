@@ -7,7 +7,7 @@ use super::super::Service;
 use super::binding::{asked_version, bind_to_versions};
 use super::input::{self, VisualChange};
 use super::topics;
-use crate::auth::{OnBehalfOf, Viewer};
+use crate::auth::{OnBehalfOf, Stamp, Viewer};
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::execution::{Mode, Status};
 use crate::domain::text;
@@ -55,9 +55,9 @@ impl Service {
     pub async fn start_execution(&self, viewer: &Viewer, start: StartExecution) -> Result<Started> {
         let stamp = viewer.stamp(start.on_behalf_of.clone())?;
         if let Some(id) = start.id
-            && let Some(execution) = self.store.reader(viewer).find_execution(id).await?
+            && let Some(started) = self.find_started(viewer, &stamp, id).await?
         {
-            return Ok(Started { execution, created: false });
+            return Ok(started);
         }
         let now = now();
         let mut new = new_execution(start, now)?;
@@ -73,15 +73,21 @@ impl Service {
         if !tx.insert_executions(&stamp, vec![new]).await? {
             drop(tx);
             // Somebody was faster, or it is not the viewer's to see.
-            let Some(execution) = self.store.reader(viewer).find_execution(execution.id).await? else {
-                return Err(id_is_taken("input.id"));
-            };
-            return Ok(Started { execution, created: false });
+            let started = self.find_started(viewer, &stamp, execution.id).await?;
+            return started.ok_or_else(|| id_is_taken("input.id"));
         }
         tx.record_changes(Kind::Created, &[&execution], now).await?;
         tx.commit().await?;
         self.wakeups.announce(topics(&execution));
         Ok(Started { execution, created: true })
+    }
+
+    /// What an earlier call has started, also when it is not kept and has ended meanwhile.
+    async fn find_started(&self, viewer: &Viewer, stamp: &Stamp, id: Uuid) -> Result<Option<Started>> {
+        let found = self.store.reader(viewer).find_followed_execution(id).await?;
+        // A service sees every tenant's, but acts for one.
+        let found = found.filter(|execution| execution.tenant_id == stamp.tenant_id());
+        Ok(found.map(|execution| Started { execution, created: false }))
     }
 }
 

@@ -50,3 +50,18 @@ macro_rules! for_each_backend {
     )+};
 }
 pub(crate) use for_each_backend;
+
+/// Makes the test `name::postgres` of each `async fn name` whose promise SQLite cannot give.
+macro_rules! for_postgres {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use crate::harness::{Backend, run};
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                run(Backend::Postgres, super::$name).await;
+            }
+        }
+    )+};
+}
+pub(crate) use for_postgres;

@@ -13,8 +13,10 @@ mod token;
 
 use std::time::Duration;
 
+use runledger::error::Limit;
+
 pub(crate) use api::{execution_input, id_of, line, lines, messages};
-pub(crate) use backend::{Backend, ForBackend, for_each_backend, run};
+pub(crate) use backend::{Backend, ForBackend, for_each_backend, for_postgres, run};
 pub(crate) use client::{Client, Refusal};
 pub(crate) use postgres::Database;
 pub(crate) use server::{Server, runledger, signal};
@@ -43,4 +45,14 @@ pub(crate) fn unique(prefix: &str) -> String {
 pub(crate) fn chance(bound: u64) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(bound) % bound
+}
+
+/// One more than is allowed.
+pub(crate) fn one_over(limit: Limit) -> usize {
+    limit.to_usize() + 1
+}
+
+/// A text that is one character longer than is allowed.
+pub(crate) fn too_long(limit: Limit) -> String {
+    "x".repeat(one_over(limit))
 }
