@@ -69,8 +69,8 @@ pub const SOURCE_PROBLEMS_MAX: usize = 50;
 pub const SOURCE_PARSE_MILLISECONDS_MAX: i64 = 1_000;
 /// Processor time after which a parser that does not give up is killed.
 pub const SOURCE_PARSE_CPU_SECONDS_MAX: u64 = 2;
-/// Address space of a parser's process.
-pub const SOURCE_PARSE_MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Address space of a parser's process; our own allocator sets a gigabyte of it aside that it hardly touches.
+pub const SOURCE_PARSE_MEMORY_BYTES_MAX: u64 = 2_560 * 1024 * 1024;
 /// Sources that are parsed at once; more wait.
 pub const SOURCE_CHECKS_AT_ONCE_MAX: usize = 2;
 /// From asking for a check to its answer, waiting included.

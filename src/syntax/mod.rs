@@ -4,7 +4,7 @@
 //! are given; at most [`SOURCE_CHECKS_AT_ONCE_MAX`] sources are parsed at once.
 //!
 //! So each parse runs in a process of its own (`runledger check-source`, not for people) with a second of processor
-//! time, a gigabyte of memory, and neither environment nor open files. A thread would be some milliseconds cheaper;
+//! time, some 1.5 gigabytes of memory, and neither environment nor open files. A thread would be some milliseconds cheaper;
 //! but the grammars' hand-written scanners have assertions that abort the process, buffers that deep nesting overruns
 //! by a byte, and loops that never look at the clock. Publishing is rare; a registry that its tenants can crash is not
 //! worth the milliseconds.

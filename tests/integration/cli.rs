@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::harness::{
     Backend, Client, ForBackend as _, ResumingTail, SECRET, Server, Session, Socket, Tail, Team, id_of,
-    runledger, signal, soon,
+    runledger, signal, soon, unique,
 };
 
 #[test]
@@ -216,6 +216,46 @@ async fn what_is_given_on_the_command_line_is_recorded() {
         assert_eq!(execution[field], value, "{field}");
     }
     assert!(execution["durationMs"].is_i64());
+}
+
+#[tokio::test]
+async fn exec_records_the_version_of_the_agent_that_it_is_told() {
+    let team = Team::on(Backend::Sqlite).await.expect("SQLite is built in");
+    let create =
+        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
+    let name = unique("agent");
+    let input = json!({ "name": name, "language": "json", "source": "[1]" });
+    let agent = team.owner.query(create, json!({ "input": input })).await;
+    let agent = id_of(&agent["createCodeAgent"]["codeAgent"]);
+    let publish =
+        "mutation ($input: PublishCodeVersionInput!) { publishCodeVersion(input: $input) { created } }";
+    team.owner.query(publish, json!({ "input": { "codeAgentId": agent, "source": "[2]" } })).await;
+    let ran = async |options: &[&str]| {
+        let id = runledger::clock::new_id().to_string();
+        let output = ended(exec(&team, &[&["--id", &id], options].concat(), "exit 3")).await;
+        assert_eq!(output.status.code(), Some(3), "the command comes first");
+        let document = "query ($id: ID!) { execution(id: $id) { codeAgent { id } codeVersion { number } } }";
+        let data = team.owner.query(document, json!({ "id": id })).await;
+        (data["execution"].clone(), text(&output.stderr))
+    };
+    for (options, number) in [
+        (&["--agent", &name][..], 2),
+        (&["--agent", &agent], 2),
+        (&["--agent", &name, "--agent-version", "1"], 1),
+    ] {
+        let (execution, notices) = ran(options).await;
+        let expected = json!({ "codeAgent": { "id": agent }, "codeVersion": { "number": number } });
+        assert_eq!(execution, expected, "{options:?}: {notices}");
+    }
+    team.owner.query(create, json!({ "input": input })).await;
+    for (options, reason) in [
+        (&["--agent", &name][..], "several code agents"),
+        (&["--agent", "nobody"], "no code agent is named nobody"),
+        (&["--agent", &agent, "--agent-version", "3"], "not found"),
+    ] {
+        let (execution, notices) = ran(options).await;
+        assert!(execution.is_null() && notices.contains(reason), "{options:?}: {notices}");
+    }
 }
 
 #[tokio::test]
