@@ -30,6 +30,10 @@ pub const APPEND_LINES_MAX: Limit = limit("append_lines_max", 1_000);
 pub const LOG_MESSAGE_BYTES_MAX: Limit = limit("log_message_bytes_max", 64 * 1024);
 /// `fields` of a log line, as JSON text.
 pub const LOG_FIELDS_BYTES_MAX: Limit = limit("log_fields_bytes_max", 128 * 1024);
+/// Appended text that waits to be stored or is being stored, in the whole process: further calls wait to be let in.
+pub const APPEND_WAITING_BYTES_MAX: Limit = limit("append_waiting_bytes_max", 64 * 1024 * 1024);
+/// Appended text that one transaction stores, give or take one call: SQLite's other writers wait for it.
+pub const APPEND_GROUP_BYTES_MAX: Limit = limit("append_group_bytes_max", 8 * 1024 * 1024);
 /// Lines of one execution's log.
 pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
 /// Lines that `logs(last:)` of a workflow run gives at most.

@@ -48,7 +48,7 @@ pub async fn page(
         more = is_full;
         for chunk in &chunks {
             scanned_bytes += chunk.body.len();
-            let mut chunk_lines = decode(&chunk.body)?;
+            let mut chunk_lines = decode(&chunk.body).collect::<Result<Vec<_>>>()?;
             if page.direction == Direction::Backward {
                 chunk_lines.reverse();
             }
@@ -106,8 +106,11 @@ pub async fn count(store: Store, viewer: Viewer, execution: &ExecutionRow, filte
         let (chunks, more) = reader.read(range, Direction::Forward).await?;
         for chunk in &chunks {
             scanned_bytes += chunk.body.len();
-            count +=
-                decode(&chunk.body)?.iter().filter(|line| line.seq < end && filter.matches(line)).count();
+            count += decode(&chunk.body)
+                .collect::<Result<Vec<_>>>()?
+                .iter()
+                .filter(|line| line.seq < end && filter.matches(line))
+                .count();
             range.from = chunk.last_seq + 1;
         }
         if !more {

@@ -38,7 +38,11 @@ pub async fn newest_of_run(
         let is_last = (chunks.len() as u64) < CHUNKS;
         for chunk in &chunks {
             scanned_bytes += chunk.body.len();
-            let lines = decode(&chunk.body)?.into_iter().rev().filter(|line| filter.matches(line));
+            let lines = decode(&chunk.body)
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .rev()
+                .filter(|line| filter.matches(line));
             newest_first.extend(lines.map(|line| (chunk.execution_id, line)));
         }
         last_chunk = chunks.into_iter().last();

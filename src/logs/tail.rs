@@ -137,8 +137,10 @@ impl Tail {
         let range = LogRange { from: self.next_seq, before: end };
         let (chunks, more) = self.chunks.read(range, Direction::Forward).await?;
         for chunk in &chunks {
-            let lines =
-                decode(&chunk.body)?.into_iter().filter(|line| line.seq >= range.from && line.seq < end);
+            let lines = decode(&chunk.body)
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .filter(|line| line.seq >= range.from && line.seq < end);
             self.ready.extend(lines.filter(|line| self.filter.matches(line)));
             self.next_seq = end.min(chunk.last_seq + 1);
         }

@@ -44,6 +44,21 @@ pub struct Appended {
     pub lines: usize,
 }
 
+/// Why none of a group's calls has an answer.
+#[derive(Debug)]
+pub struct GroupFailure {
+    pub error: Error,
+    /// The transaction never came to its commit, so nothing is stored. Otherwise nobody knows, and a call that is
+    /// stored again could be doubled.
+    pub before_commit: bool,
+}
+
+impl From<Error> for GroupFailure {
+    fn from(error: Error) -> Self {
+        Self { error, before_commit: true }
+    }
+}
+
 /// Line numbers `from..before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRange {
@@ -57,8 +72,12 @@ impl Store {
     /// The answers stand in the order of the calls. They are true once this returns `Ok`.
     ///
     /// # Errors
-    /// `UNAVAILABLE` or `INTERNAL` when the transaction failed as a whole: then nothing is known to be stored.
-    pub async fn append_logs(&self, calls: &[Append], now: Timestamp) -> Result<Vec<Result<Appended>>> {
+    /// `UNAVAILABLE` or `INTERNAL` when the transaction failed as a whole, and whether that was before its commit.
+    pub async fn append_logs(
+        &self,
+        calls: &[Append],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Appended>>, GroupFailure> {
         let tx = self.begin().await?;
         let keys: Vec<_> = calls.iter().map(|call| (call.tenant_id.clone(), call.execution_id)).collect();
         let mut streams: HashMap<_, _> = system::lock_log_streams(&tx, &keys)
@@ -85,7 +104,7 @@ impl Store {
         if !chunks.is_empty() {
             insert_many::<log_chunk::Entity>(&tx, chunks, None).await.map_err(failed)?;
             save_streams(&tx, changed.into_values()).await?;
-            tx.commit().await?;
+            tx.commit().await.map_err(|error| GroupFailure { error, before_commit: false })?;
         }
         Ok(answers)
     }
