@@ -42,8 +42,21 @@ pub const RUN_LOG_LINES_MAX: Limit = limit("run_log_lines_max", 10_000);
 pub const LOG_SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Stored bytes that counting the lines of a filtered log looks through.
 pub const LOG_COUNT_SCAN_BYTES_MAX: Limit = limit("log_count_scan_bytes_max", 64 * 1024 * 1024);
+/// Stored text of one log that one read fetches, beyond its first chunk.
+pub const LOG_READ_BYTES_MAX: Limit = limit("log_read_bytes_max", 1024 * 1024);
+/// Stored text that one read of many logs fetches together, beyond the first chunk.
+pub const LOGS_READ_BYTES_MAX: Limit = limit("logs_read_bytes_max", 8 * 1024 * 1024);
+/// Stored text that is being read and decoded at once in the whole process; further reads wait.
+pub const LOG_READING_BYTES_MAX: Limit = limit("log_reading_bytes_max", 64 * 1024 * 1024);
+/// Text of the lines that one `logs` gives for all executions of a list together, or for a workflow run.
+pub const LOG_ANSWER_BYTES_MAX: Limit = limit("log_answer_bytes_max", 64 * 1024 * 1024);
 /// Lines in one batch of a tail.
 pub const TAIL_BATCH_LINES_MAX: usize = 500;
+/// Text in one batch of a tail, but for one line at least.
+pub const TAIL_BATCH_BYTES_MAX: Limit = limit("tail_batch_bytes_max", 256 * 1024);
+/// Stored text that a tail looks through without a word; then it says where it is, so that a client need not begin
+/// again after a cut.
+pub const TAIL_SILENT_BYTES_MAX: Limit = limit("tail_silent_bytes_max", 4 * 1024 * 1024);
 /// How long the change feed is kept; a cursor older than that has expired.
 pub const FEED_RETENTION_HOURS: i64 = 24;
 /// How long open subscriptions can still read an execution that is not kept after it has ended.

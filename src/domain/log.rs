@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 
 /// A stored piece of a log takes no further line once it has this many bytes.
 pub const CHUNK_BYTES_GOAL: usize = 256 * 1024;
+/// The largest stored piece: one that lacks a byte, and a line whose every character is escaped in six bytes.
+pub const CHUNK_BYTES_MAX: usize =
+    CHUNK_BYTES_GOAL + 6 * LOG_MESSAGE_BYTES_MAX.max as usize + LOG_FIELDS_BYTES_MAX.max as usize + 4 * 1024;
 
 /// How serious a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
