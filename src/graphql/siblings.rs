@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::Context;
 use tokio::sync::OnceCell;
@@ -13,7 +14,10 @@ use uuid::Uuid;
 
 use super::context::ContextExt as _;
 use crate::clock::Timestamp;
+use crate::domain::log::Filter;
+use crate::domain::page::Page;
 use crate::error::Result;
+use crate::logs::LogPage;
 use crate::store::{ExecutionRow, LargeValue, ProjectRow};
 
 /// The executions of one page, and what was read for them.
@@ -26,6 +30,8 @@ pub(super) struct Siblings {
     errors: Loaded<Uuid, String>,
     heartbeats: Loaded<Uuid, Timestamp>,
     project_rows: Loaded<(String, String), ProjectRow>,
+    /// By the arguments: aliases may ask for other pages.
+    logs: Mutex<HashMap<(Filter, Page<i64>), Arc<Loaded<Uuid, Arc<LogPage>>>>>,
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
@@ -74,6 +80,27 @@ impl Siblings {
         let keys: Vec<_> = self.projects.iter().cloned().collect();
         let load = async { context.service().projects_by_key(context.viewer()?, &keys).await };
         find(self.project_rows.get_or_init(|| load).await, &key)
+    }
+
+    /// A page of the log of one of them.
+    pub(super) async fn logs(
+        &self,
+        context: &Context<'_>,
+        filter: &Filter,
+        page: Page<i64>,
+        id: Uuid,
+    ) -> Result<Option<Arc<LogPage>>> {
+        let loaded = {
+            // Nothing that runs under this lock can leave the map half-changed.
+            let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(logs.entry((filter.clone(), page.clone())).or_default())
+        };
+        let load = async {
+            let pages =
+                context.service().log_pages(context.viewer()?, &self.executions, filter, &page).await?;
+            Ok(pages.into_iter().map(|(id, page)| (id, Arc::new(page))).collect())
+        };
+        find(loaded.get_or_init(|| load).await, &id)
     }
 }
 

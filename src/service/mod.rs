@@ -5,8 +5,9 @@ mod log;
 mod project;
 mod workflow_run;
 
+use crate::auth::Viewer;
 use crate::event::Wakeups;
-use crate::logs::Appender;
+use crate::logs::{Appender, LogReader, ReadMemory};
 use crate::store::Store;
 
 pub use execution::{
@@ -20,12 +21,17 @@ pub struct Service {
     store: Store,
     wakeups: Wakeups,
     appender: Appender,
+    read_memory: ReadMemory,
 }
 
 impl Service {
     /// Puts it together.
     pub fn new(store: Store, wakeups: Wakeups, appender: Appender) -> Self {
-        Self { store, wakeups, appender }
+        Self { store, wakeups, appender, read_memory: ReadMemory::default() }
+    }
+
+    fn log_reader(&self, viewer: &Viewer) -> LogReader {
+        LogReader::new(self.store.clone(), viewer.clone(), self.read_memory.clone())
     }
 
     /// Whether the database answers.

@@ -63,7 +63,7 @@ use crate::error::Result;
 
 pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
-pub use logs::{Append, Appended, LogChunk, LogRange, LogStream};
+pub use logs::{Append, Appended, ChunkSelection, ChunkSize, GroupFailure, LogChunk, LogRange, LogStream};
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};
 
