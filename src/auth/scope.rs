@@ -16,6 +16,12 @@ impl Scope {
         self.tenant_id.as_deref()
     }
 
+    /// Whether a row of this tenant and owner can be read, for rows that were not selected by the scope.
+    pub fn admits(&self, tenant_id: &str, owner_id: &str) -> bool {
+        self.tenant_id().is_none_or(|tenant| tenant == tenant_id)
+            && self.owner_id().is_none_or(|owner| owner == owner_id)
+    }
+
     /// Only rows of this owner; `None` for every owner.
     pub fn owner_id(&self) -> Option<&str> {
         self.owner_id.as_deref()

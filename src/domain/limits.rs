@@ -36,6 +36,10 @@ pub const APPEND_LINES_MAX: Limit = limit("append_lines_max", 1_000);
 pub const LOG_MESSAGE_BYTES_MAX: Limit = limit("log_message_bytes_max", 64 * 1024);
 /// `fields` of a log line, as JSON text.
 pub const LOG_FIELDS_BYTES_MAX: Limit = limit("log_fields_bytes_max", 128 * 1024);
+/// Appended text that waits to be stored or is being stored, in the whole process: further calls wait to be let in.
+pub const APPEND_WAITING_BYTES_MAX: Limit = limit("append_waiting_bytes_max", 64 * 1024 * 1024);
+/// Appended text that one transaction stores, give or take one call: SQLite's other writers wait for it.
+pub const APPEND_GROUP_BYTES_MAX: Limit = limit("append_group_bytes_max", 8 * 1024 * 1024);
 /// Lines of one execution's log.
 pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
 /// Lines that `logs(last:)` of a workflow run or a code agent gives at most.
@@ -44,8 +48,21 @@ pub const RUN_LOG_LINES_MAX: Limit = limit("run_log_lines_max", 10_000);
 pub const LOG_SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Stored bytes that counting the lines of a filtered log looks through.
 pub const LOG_COUNT_SCAN_BYTES_MAX: Limit = limit("log_count_scan_bytes_max", 64 * 1024 * 1024);
+/// Stored text of one log that one read fetches, beyond its first chunk.
+pub const LOG_READ_BYTES_MAX: Limit = limit("log_read_bytes_max", 1024 * 1024);
+/// Stored text that one read of many logs fetches together, beyond the first chunk.
+pub const LOGS_READ_BYTES_MAX: Limit = limit("logs_read_bytes_max", 8 * 1024 * 1024);
+/// Stored text that is being read and decoded at once in the whole process; further reads wait.
+pub const LOG_READING_BYTES_MAX: Limit = limit("log_reading_bytes_max", 64 * 1024 * 1024);
+/// Text of the lines that one `logs` gives for all executions of a list together, or for a workflow run.
+pub const LOG_ANSWER_BYTES_MAX: Limit = limit("log_answer_bytes_max", 64 * 1024 * 1024);
 /// Lines in one batch of a tail.
 pub const TAIL_BATCH_LINES_MAX: usize = 500;
+/// Text in one batch of a tail, but for one line at least.
+pub const TAIL_BATCH_BYTES_MAX: Limit = limit("tail_batch_bytes_max", 256 * 1024);
+/// Stored text that a tail looks through without a word; then it says where it is, so that a client need not begin
+/// again after a cut.
+pub const TAIL_SILENT_BYTES_MAX: Limit = limit("tail_silent_bytes_max", 4 * 1024 * 1024);
 /// How long the change feed is kept; a cursor older than that has expired.
 pub const FEED_RETENTION_HOURS: i64 = 24;
 /// How long open subscriptions can still read an execution that is not kept after it has ended.

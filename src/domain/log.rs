@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 
 /// A stored piece of a log takes no further line once it has this many bytes.
 pub const CHUNK_BYTES_GOAL: usize = 256 * 1024;
+/// The largest stored piece: one that lacks a byte, and a line whose every character is escaped in six bytes.
+pub const CHUNK_BYTES_MAX: usize =
+    CHUNK_BYTES_GOAL + 6 * LOG_MESSAGE_BYTES_MAX.max as usize + LOG_FIELDS_BYTES_MAX.max as usize + 4 * 1024;
 
 /// How serious a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,7 +33,7 @@ pub enum Level {
 }
 
 /// A set of levels: bit 0 for TRACE to bit 4 for ERROR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Levels(i16);
 
 impl Levels {
@@ -74,9 +77,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// The size of what it says.
-    pub fn text_bytes(&self) -> usize {
-        self.message.len() + self.fields.as_ref().map_or(0, |fields| fields.get().len())
+    /// What it holds in memory, but for a few fixed bytes.
+    pub fn bytes(&self) -> usize {
+        let fields = self.fields.as_ref().map_or(0, |fields| fields.get().len());
+        self.message.len() + self.stream.as_ref().map_or(0, String::len) + fields
     }
 }
 
@@ -87,7 +91,11 @@ pub struct EncodedLines {
     tails: Vec<String>,
     /// Which level each has.
     levels: Vec<Level>,
+    bytes: usize,
 }
+
+/// What a number takes in the stored text of its line: `{"seq":N,` and the newline.
+const NUMBER_BYTES_MAX: usize = 32;
 
 impl EncodedLines {
     /// Checks and encodes lines; `field` is the path of their list, for errors.
@@ -100,8 +108,9 @@ impl EncodedLines {
             .into_iter()
             .enumerate()
             .map(|(index, line)| encode_tail(&format!("{field}.{index}"), line))
-            .collect::<Result<_>>()?;
-        Ok(Self { tails, levels })
+            .collect::<Result<Vec<_>>>()?;
+        let bytes = tails.iter().map(|tail| tail.len() + NUMBER_BYTES_MAX).sum();
+        Ok(Self { tails, levels, bytes })
     }
 
     /// How many lines there are.
@@ -112,6 +121,11 @@ impl EncodedLines {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.tails.is_empty()
+    }
+
+    /// How many bytes they come to as they are stored, at most.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The lines from index `skip` on, the first of which gets number `first_seq`, in pieces that are full once they
@@ -187,16 +201,15 @@ fn encode_tail(field: &str, line: NewLine) -> Result<String> {
     Ok(text)
 }
 
-/// Reads stored text back.
+/// Reads stored text back, line by line from either end, so that whoever has enough lines pays for no more.
 ///
-/// # Errors
-/// `INTERNAL` when it is not what [`EncodedLines`] wrote.
-pub fn decode(body: &str) -> Result<Vec<Line>> {
-    body.split_terminator('\n').map(|line| serde_json::from_str(line).map_err(Error::internal)).collect()
+/// An item is `INTERNAL` when it is not what [`EncodedLines`] wrote.
+pub fn decode(body: &str) -> impl DoubleEndedIterator<Item = Result<Line>> {
+    body.split_terminator('\n').map(|line| serde_json::from_str(line).map_err(Error::internal))
 }
 
 /// Which lines of a log. All conditions hold together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub levels: Option<Levels>,
     pub stream: Option<String>,
@@ -219,18 +232,23 @@ impl Filter {
 }
 
 /// A text to be found, without regard to case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Search(String);
 
 impl Search {
     /// Looks for `text`.
     pub fn new(text: &str) -> Self {
-        Self(text.to_lowercase())
+        Self(folded(text))
     }
 
     fn is_in(&self, message: &str) -> bool {
-        message.to_lowercase().contains(&self.0)
+        folded(message).contains(&self.0)
     }
+}
+
+/// Character by character, so that no neighbour changes what a character becomes, as it does for a final sigma.
+fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -259,7 +277,8 @@ mod tests {
             "{\"seq\":41,\"timestamp\":\"2026-11-21T09:30:00.125Z\",\"level\":\"INFO\",\"stream\":\"stdout\",\
              \"message\":\"a\\nb\\u0000\u{2028}\\\"é\",\"fields\":{\"z\":1,\"a\":1.0}}"
         );
-        let read = decode(body).unwrap();
+        let read: Vec<_> = decode(body).collect::<Result<_>>().unwrap();
+        assert!(body.len() <= lines.bytes());
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].message, "a\nb\0\u{2028}\"é");
         assert_eq!(read[1].seq, 42);
@@ -274,7 +293,7 @@ mod tests {
         assert!(pieces.len() > 1);
         assert!(pieces.iter().all(|piece| piece.body.len() < CHUNK_BYTES_GOAL + 2 * long.len()));
         let seqs: Vec<_> =
-            pieces.iter().flat_map(|piece| decode(&piece.body).unwrap()).map(|line| line.seq).collect();
+            pieces.iter().flat_map(|piece| decode(&piece.body)).map(|line| line.unwrap().seq).collect();
         assert_eq!(seqs, (100..117).collect::<Vec<_>>());
         assert!(pieces.windows(2).all(|pair| pair[0].last_seq + 1 == pair[1].first_seq));
     }

@@ -37,7 +37,7 @@ impl Cursor {
 }
 
 /// Which end of the list a page is counted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// `first`: from the start, or from `after` on.
     Forward,
@@ -46,7 +46,7 @@ pub enum Direction {
 }
 
 /// `first`, `after`, `last` and `before`, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Page<C> {
     pub direction: Direction,
     /// At most [`PAGE_ROWS_MAX`].

@@ -8,6 +8,7 @@ mod code;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::Context;
 use tokio::sync::OnceCell;
@@ -15,8 +16,11 @@ use uuid::Uuid;
 
 use super::context::ContextExt as _;
 use crate::clock::Timestamp;
+use crate::domain::log::Filter;
+use crate::domain::page::Page;
 use crate::error::Result;
 use crate::graphql::model::{CodeAgent, CodeVersion};
+use crate::logs::LogPage;
 use crate::store::{CodeVersionKey, ExecutionRow, LargeValue, ProjectRow};
 
 pub(super) use code::{AgentSiblings, VersionSiblings};
@@ -35,9 +39,12 @@ pub(super) struct Siblings {
     agent_rows: Loaded<Uuid, CodeAgent>,
     versions: BTreeSet<CodeVersionKey>,
     version_rows: Loaded<(Uuid, i32), CodeVersion>,
+    /// By the arguments: aliases may ask for other pages.
+    logs: Mutex<HashMap<(Filter, Page<i64>), LoadedLogs>>,
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
+type LoadedLogs = Arc<Loaded<Uuid, Arc<LogPage>>>;
 
 impl Siblings {
     /// The siblings of a page with these rows.
@@ -104,6 +111,27 @@ impl Siblings {
     ) -> Result<Option<CodeVersion>> {
         let load = code::versions(context, self.versions.clone());
         find(self.version_rows.get_or_init(|| load).await, &key)
+    }
+
+    /// A page of the log of one of them.
+    pub(super) async fn logs(
+        &self,
+        context: &Context<'_>,
+        filter: &Filter,
+        page: Page<i64>,
+        id: Uuid,
+    ) -> Result<Option<Arc<LogPage>>> {
+        let loaded = {
+            // Nothing that runs under this lock can leave the map half-changed.
+            let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(logs.entry((filter.clone(), page.clone())).or_default())
+        };
+        let load = async {
+            let pages =
+                context.service().log_pages(context.viewer()?, &self.executions, filter, &page).await?;
+            Ok(pages.into_iter().map(|(id, page)| (id, Arc::new(page))).collect())
+        };
+        find(loaded.get_or_init(|| load).await, &id)
     }
 }
 

@@ -46,7 +46,7 @@ impl Subscription {
     }
 
     /// Log lines from `fromSeq` on (or the newest `last`), then live, each exactly once and in order. Completes after the
-    /// last line of a finished execution.
+    /// last line of a finished execution, with `ended`; ends with NOT_FOUND when the execution is deleted before.
     async fn log_tail(
         &self,
         context: &Context<'_>,

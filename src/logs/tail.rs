@@ -1,20 +1,18 @@
 //! Following one execution's log: stored lines, then live ones, each exactly once and in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::Stream;
+use uuid::Uuid;
 
-use super::chunks::ChunkReader;
-use crate::auth::Viewer;
-use crate::domain::limits::TAIL_BATCH_LINES_MAX;
+use super::chunks::{Breather, CHUNKS_MAX, LogReader, Wanted};
+use crate::domain::limits::{TAIL_BATCH_BYTES_MAX, TAIL_BATCH_LINES_MAX, TAIL_SILENT_BYTES_MAX};
 use crate::domain::log::{Filter, Levels, Line, decode};
 use crate::domain::page::Direction;
 use crate::error::{Error, Result};
 use crate::event::{Topic, Wakeup, Wakeups};
-use crate::store::{ExecutionRow, LogRange, LogStream, Store};
-
-/// Chunks of the first read; later ones follow their size.
-const FIRST_READ_CHUNKS: u64 = 64;
+use crate::store::{LogRange, LogStream};
 
 /// Where a tail begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +26,9 @@ pub enum TailStart {
 /// Some lines, and where the tail is.
 #[derive(Debug)]
 pub struct TailBatch {
-    /// At most [`TAIL_BATCH_LINES_MAX`]; may be empty when there is something else to say.
-    pub lines: Vec<Line>,
+    /// At most [`TAIL_BATCH_LINES_MAX`], and [`TAIL_BATCH_BYTES_MAX`] unless a single one has more; may be empty when
+    /// there is something else to say.
+    pub lines: Vec<Arc<Line>>,
     /// The line to go on from after a cut.
     pub next_seq: i64,
     /// Everything that was stored when the tail began has been sent.
@@ -38,43 +37,32 @@ pub struct TailBatch {
     pub ended: bool,
 }
 
-/// Follows the log of an execution that has been read. Ends after the last line of a finished execution, or when the
-/// execution is deleted.
+/// Follows the log of an execution that has been read. Ends after the last line of a finished execution.
 ///
 /// # Errors
-/// `NOT_FOUND` when the execution is gone; the stream itself fails as the store does.
+/// `NOT_FOUND` when the execution is gone, also as the stream's last item when it is deleted before its log has ended:
+/// else that could not be told from the end. The stream itself fails as the store does.
 pub async fn tail(
-    store: Store,
+    reader: LogReader,
     wakeups: &Wakeups,
-    viewer: Viewer,
-    execution: &ExecutionRow,
+    key: (String, Uuid),
     start: TailStart,
     filter: Filter,
 ) -> Result<impl Stream<Item = Result<TailBatch>> + use<>> {
-    let wakeup = wakeups.follow(Topic::Log(execution.id)); // before reading, so that nothing falls between
-    let levels = filter.levels.map(Levels::bits);
-    let chunks = ChunkReader::new(
-        store.clone(),
-        viewer.clone(),
-        execution.tenant_id.clone(),
-        execution.id,
-        levels,
-        FIRST_READ_CHUNKS,
-    );
-    let key = (execution.tenant_id.clone(), execution.id);
+    let wakeup = wakeups.follow(Topic::Log(key.1)); // before reading, so that nothing falls between
     let mut tail = Tail {
-        store,
-        viewer,
+        reader,
         key,
         filter,
-        chunks,
         wakeup,
         next_seq: 0,
         stored_before: 0,
+        read_bytes: 0,
+        silent_bytes: 0,
         ready: VecDeque::new(),
         said_caught_up: false,
     };
-    let stream = tail.stream().await?.ok_or(Error::NotFound { what: "execution" })?;
+    let stream = tail.stream().await?;
     tail.stored_before = stream.next_seq;
     tail.next_seq = match start {
         TailStart::From(seq) => seq,
@@ -82,7 +70,8 @@ pub async fn tail(
     };
     Ok(async_stream::try_stream! {
         let mut tail = tail;
-        while let Some(batch) = tail.next().await? {
+        loop {
+            let batch = tail.next().await?;
             let ended = batch.ended;
             yield batch;
             if ended {
@@ -93,33 +82,37 @@ pub async fn tail(
 }
 
 struct Tail {
-    store: Store,
-    viewer: Viewer,
-    key: (String, uuid::Uuid),
+    reader: LogReader,
+    key: (String, Uuid),
     filter: Filter,
-    chunks: ChunkReader,
     wakeup: Wakeup,
     /// The first line that has not been read.
     next_seq: i64,
     /// The end of the log when the tail began.
     stored_before: i64,
+    /// Bytes of the log that are known to lie before `next_seq`: what follows has no more than the rest.
+    read_bytes: i64,
+    /// Bytes that were read since the last batch.
+    silent_bytes: usize,
     /// Lines that were read and pass the filter.
-    ready: VecDeque<Line>,
+    ready: VecDeque<Arc<Line>>,
     said_caught_up: bool,
 }
 
 impl Tail {
-    /// The next batch; `None` when the execution was deleted.
-    async fn next(&mut self) -> Result<Option<TailBatch>> {
+    async fn next(&mut self) -> Result<TailBatch> {
         loop {
-            let Some(stream) = self.stream().await? else { return Ok(None) };
-            while self.ready.is_empty() && self.next_seq < stream.next_seq {
-                if !self.read(stream.next_seq).await? {
+            let stream = self.stream().await?;
+            while self.ready.is_empty() && self.next_seq < stream.next_seq && !self.was_silent_for_long() {
+                if !self.read(&stream).await? {
                     break; // deleted just now: the next look finds no stream
                 }
             }
+            if self.next_seq >= stream.next_seq {
+                self.read_bytes = stream.byte_count;
+            }
             if let Some(batch) = self.batch(&stream) {
-                return Ok(Some(batch));
+                return Ok(batch);
             }
             if self.next_seq >= stream.next_seq {
                 self.wakeup.wait().await;
@@ -127,38 +120,101 @@ impl Tail {
         }
     }
 
-    async fn stream(&self) -> Result<Option<LogStream>> {
-        let reader = self.store.reader(&self.viewer);
-        Ok(reader.log_streams(std::slice::from_ref(&self.key)).await?.remove(&self.key.1))
+    async fn stream(&self) -> Result<LogStream> {
+        self.reader.stream(&self.key).await?.ok_or(Error::NotFound { what: "execution" })
     }
 
-    /// Reads on towards `end`; `false` when lines that must be there are not.
-    async fn read(&mut self, end: i64) -> Result<bool> {
-        let range = LogRange { from: self.next_seq, before: end };
-        let (chunks, more) = self.chunks.read(range, Direction::Forward).await?;
-        for chunk in &chunks {
-            let lines =
-                decode(&chunk.body)?.into_iter().filter(|line| line.seq >= range.from && line.seq < end);
-            self.ready.extend(lines.filter(|line| self.filter.matches(line)));
-            self.next_seq = end.min(chunk.last_seq + 1);
+    /// Reads on towards the end of `stream`; `false` when lines that must be there are not.
+    async fn read(&mut self, stream: &LogStream) -> Result<bool> {
+        let range = LogRange { from: self.next_seq, before: stream.next_seq };
+        let wanted = Wanted {
+            key: self.key.clone(),
+            range,
+            direction: Direction::Forward,
+            levels: self.filter.levels.map(Levels::bits),
+            chunks: CHUNKS_MAX,
+            bytes_max: usize::try_from(stream.byte_count - self.read_bytes).unwrap_or(0),
+        };
+        let (part, _memory) = self.reader.read_one(&wanted).await?;
+        let mut breather = Breather::default();
+        for chunk in &part.chunks {
+            for line in decode(&chunk.body) {
+                let line = line?;
+                if (range.from..range.before).contains(&line.seq) && self.filter.matches(&line) {
+                    self.ready.push_back(Arc::new(line));
+                }
+            }
+            self.next_seq = range.before.min(chunk.last_seq + 1);
+            self.read_bytes += i64::from(chunk.byte_count);
+            self.silent_bytes += chunk.body.len();
+            breather.decoded(chunk).await;
         }
-        let all_there = self.filter.levels.is_some() || !chunks.is_empty();
-        if !more && all_there {
-            self.next_seq = end; // what was left out cannot pass the filter
+        let all_there = self.filter.levels.is_some() || !part.chunks.is_empty();
+        if all_there && !part.more {
+            self.next_seq = range.before; // what was left out cannot pass the filter
         }
         Ok(all_there)
     }
 
+    fn was_silent_for_long(&self) -> bool {
+        TAIL_SILENT_BYTES_MAX.is_passed_by(self.silent_bytes)
+    }
+
     /// What there is to say now, if anything.
     fn batch(&mut self, stream: &LogStream) -> Option<TailBatch> {
-        let lines: Vec<_> = self.ready.drain(..self.ready.len().min(TAIL_BATCH_LINES_MAX)).collect();
+        let lines = take_batch(&mut self.ready);
         let next_seq = self.ready.front().map_or(self.next_seq, |line| line.seq);
         let caught_up = next_seq >= self.stored_before;
         let ended = stream.ended && next_seq >= stream.next_seq;
-        if lines.is_empty() && !ended && (self.said_caught_up || !caught_up) {
+        let has_news = ended || caught_up && !self.said_caught_up || self.was_silent_for_long();
+        if lines.is_empty() && !has_news {
             return None;
         }
         self.said_caught_up |= caught_up;
+        self.silent_bytes = 0;
         Some(TailBatch { lines, next_seq, caught_up, ended })
+    }
+}
+
+/// The lines of one batch.
+fn take_batch(ready: &mut VecDeque<Arc<Line>>) -> Vec<Arc<Line>> {
+    let mut bytes = 0;
+    let fits = |(index, line): &(usize, &Arc<Line>)| {
+        bytes += line.bytes();
+        *index == 0 || !TAIL_BATCH_BYTES_MAX.is_passed_by(bytes)
+    };
+    let count = ready.iter().take(TAIL_BATCH_LINES_MAX).enumerate().take_while(fits).count();
+    ready.drain(..count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(sizes: impl IntoIterator<Item = usize>) -> VecDeque<Arc<Line>> {
+        let line = |bytes| {
+            let message = "x".repeat(bytes);
+            let text = format!(
+                r#"{{"seq":0,"timestamp":"2026-11-21T09:30:00Z","level":"INFO","message":"{message}"}}"#
+            );
+            Arc::new(decode(&text).next().unwrap().unwrap())
+        };
+        sizes.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_batch_is_bounded_by_lines_and_by_bytes() {
+        const KIB: usize = 1024;
+        for (sizes, taken) in [
+            (vec![1; 1_000], TAIL_BATCH_LINES_MAX),
+            (vec![64 * KIB; 10], 4),
+            (vec![300 * KIB, 1], 1),
+            (vec![1, 300 * KIB], 1),
+            (vec![], 0),
+        ] {
+            let mut ready = ready(sizes.iter().copied());
+            assert_eq!(take_batch(&mut ready).len(), taken);
+            assert_eq!(ready.len(), sizes.len() - taken, "the others stay");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Log lines.
 
+use std::collections::HashMap;
+
 use futures_util::Stream;
 use uuid::Uuid;
 
@@ -44,32 +46,37 @@ impl Service {
             .await
     }
 
-    /// A page of an execution's log.
+    /// A page of the log of each of some executions that have been read.
     ///
     /// # Errors
-    /// What the store says.
-    pub async fn log_page(
+    /// `TOO_LARGE` when their lines are too large together.
+    pub async fn log_pages(
         &self,
         viewer: &Viewer,
-        execution: &ExecutionRow,
+        executions: &[(String, Uuid)],
         filter: &Filter,
         page: &Page<i64>,
-    ) -> Result<LogPage> {
-        logs::page(self.store.clone(), viewer.clone(), execution, filter, page).await
+    ) -> Result<HashMap<Uuid, LogPage>> {
+        logs::pages(&self.log_reader(viewer), executions, filter, page).await
     }
 
     /// How many lines of an execution's log pass the filter.
     ///
     /// # Errors
     /// `TOO_LARGE` when that would look through too much of the log.
-    pub async fn log_count(&self, viewer: &Viewer, execution: &ExecutionRow, filter: &Filter) -> Result<i64> {
-        logs::count(self.store.clone(), viewer.clone(), execution, filter).await
+    pub async fn log_count(
+        &self,
+        viewer: &Viewer,
+        execution: &(String, Uuid),
+        filter: &Filter,
+    ) -> Result<i64> {
+        logs::count(&self.log_reader(viewer), execution, filter).await
     }
 
     /// Follows an execution's log: stored lines, then live ones, each once and in order.
     ///
     /// # Errors
-    /// `NOT_FOUND`.
+    /// `NOT_FOUND`, also later, when the execution is deleted before its log has ended.
     pub async fn tail_log(
         &self,
         viewer: &Viewer,
@@ -81,7 +88,8 @@ impl Service {
         // One that is being discarded can still be tailed to its end after a cut.
         let execution = reader.find_followed_execution(execution_id).await?;
         let execution = execution.ok_or(Error::NotFound { what: "execution" })?;
-        logs::tail(self.store.clone(), &self.wakeups, viewer.clone(), &execution, start, filter).await
+        let key = (execution.tenant_id, execution.id);
+        logs::tail(self.log_reader(viewer), &self.wakeups, key, start, filter).await
     }
 
     async fn visible(&self, viewer: &Viewer, execution_id: Uuid) -> Result<ExecutionRow> {

@@ -6,8 +6,9 @@ mod log;
 mod project;
 mod workflow_run;
 
+use crate::auth::Viewer;
 use crate::event::Wakeups;
-use crate::logs::Appender;
+use crate::logs::{Appender, LogReader, ReadMemory};
 use crate::store::Store;
 use crate::syntax::Checker;
 
@@ -24,12 +25,17 @@ pub struct Service {
     wakeups: Wakeups,
     appender: Appender,
     checker: Checker,
+    read_memory: ReadMemory,
 }
 
 impl Service {
     /// Puts it together.
     pub fn new(store: Store, wakeups: Wakeups, appender: Appender) -> Self {
-        Self { store, wakeups, appender, checker: Checker::default() }
+        Self { store, wakeups, appender, checker: Checker::default(), read_memory: ReadMemory::default() }
+    }
+
+    fn log_reader(&self, viewer: &Viewer) -> LogReader {
+        LogReader::new(self.store.clone(), viewer.clone(), self.read_memory.clone())
     }
 
     /// Whether the database answers.

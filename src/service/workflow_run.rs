@@ -1,5 +1,7 @@
 //! Workflow runs: what the executions that name the same run add up to.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::Service;
@@ -56,14 +58,14 @@ impl Service {
     /// The newest lines of all executions of a workflow run, oldest first.
     ///
     /// # Errors
-    /// What the store says.
+    /// `TOO_LARGE` when the lines are too large together.
     pub async fn workflow_run_logs(
         &self,
         viewer: &Viewer,
         id: &str,
         filter: &Filter,
         rows: usize,
-    ) -> Result<Vec<(Uuid, Line)>> {
-        logs::newest_of_many(&self.store, viewer, LogsOf::WorkflowRun(id), filter, rows).await
+    ) -> Result<Vec<(Uuid, Arc<Line>)>> {
+        logs::newest_of_many(&self.log_reader(viewer), LogsOf::WorkflowRun(id), filter, rows).await
     }
 }

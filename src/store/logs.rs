@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entity::{log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, IntoActiveModel, Order};
+use sea_orm::{ColumnTrait as _, FromQueryResult, IntoActiveModel, Iterable as _, Order};
 use uuid::Uuid;
 
 use super::failure::failed;
-use super::scoped::{Reader, of_executions};
+use super::scoped::{Reader, ScopedSelect, of_executions};
 use super::write::insert_many;
 use super::{Store, WriteTx, system};
 use crate::auth::Viewer;
@@ -43,6 +43,56 @@ pub struct Appended {
     pub lines: usize,
 }
 
+/// Why none of a group's calls has an answer.
+#[derive(Debug)]
+pub struct GroupFailure {
+    pub error: Error,
+    /// The transaction never came to its commit, so nothing is stored. Otherwise nobody knows, and a call that is
+    /// stored again could be doubled.
+    pub before_commit: bool,
+}
+
+impl From<Error> for GroupFailure {
+    fn from(error: Error) -> Self {
+        Self { error, before_commit: true }
+    }
+}
+
+/// Which chunks of one log: those with lines in `range`, from its start or, backwards, from its end.
+#[derive(Debug, Clone)]
+pub struct ChunkSelection {
+    pub tenant_id: String,
+    pub execution_id: Uuid,
+    pub range: LogRange,
+    pub direction: Direction,
+    /// Leaves out chunks that have no line of these levels.
+    pub levels: Option<i16>,
+    /// At most so many.
+    pub chunks: u64,
+}
+
+/// What is known of a chunk before its text is read.
+#[derive(Debug, Clone, Copy, FromQueryResult)]
+pub struct ChunkSize {
+    pub execution_id: Uuid,
+    pub last_seq: i64,
+    byte_count: i32,
+}
+
+impl ChunkSize {
+    const COLUMNS: [log_chunk::Column; 3] =
+        [log_chunk::Column::ExecutionId, log_chunk::Column::LastSeq, log_chunk::Column::ByteCount];
+
+    /// How long its text is.
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.byte_count).unwrap_or(0)
+    }
+}
+
+/// What belongs to an execution that was not to be kept and has ended is on its way out.
+const NOT_DISCARDED: &str = "NOT EXISTS (SELECT 1 FROM execution WHERE execution.tenant_id = log_chunk.tenant_id \
+    AND execution.id = log_chunk.execution_id AND execution.discard_at IS NOT NULL)";
+
 /// Line numbers `from..before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRange {
@@ -63,8 +113,12 @@ impl Store {
     /// The answers stand in the order of the calls. They are true once this returns `Ok`.
     ///
     /// # Errors
-    /// `UNAVAILABLE` or `INTERNAL` when the transaction failed as a whole: then nothing is known to be stored.
-    pub async fn append_logs(&self, calls: &[Append], now: Timestamp) -> Result<Vec<Result<Appended>>> {
+    /// `UNAVAILABLE` or `INTERNAL` when the transaction failed as a whole, and whether that was before its commit.
+    pub async fn append_logs(
+        &self,
+        calls: &[Append],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Appended>>, GroupFailure> {
         let tx = self.begin().await?;
         let keys: Vec<_> = calls.iter().map(|call| (call.tenant_id.clone(), call.execution_id)).collect();
         let mut streams: HashMap<_, _> = system::lock_log_streams(&tx, &keys)
@@ -91,7 +145,7 @@ impl Store {
         if !chunks.is_empty() {
             insert_many::<log_chunk::Entity>(&tx, chunks, None).await.map_err(failed)?;
             save_streams(&tx, changed.into_values()).await?;
-            tx.commit().await?;
+            tx.commit().await.map_err(|error| GroupFailure { error, before_commit: false })?;
         }
         Ok(answers)
     }
@@ -99,6 +153,9 @@ impl Store {
 
 /// Adds a call's lines to its stream: what is there already is skipped, a hole is refused.
 fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appended, Vec<LogChunk>)> {
+    if !call.viewer.reads().admits(&stream.tenant_id, &stream.owner_id) {
+        return Err(Error::NotFound { what: "execution" });
+    }
     call.viewer.may_write(&stream.tenant_id, &stream.owner_id)?;
     let count = i64::try_from(call.lines.len()).map_err(Error::internal)?;
     let first_seq = call.first_seq.unwrap_or(stream.next_seq);
@@ -198,40 +255,45 @@ impl Reader<'_> {
         Ok(select.all().await?.into_iter().map(|stream| (stream.execution_id, stream)).collect())
     }
 
-    /// At most `chunks` chunks with lines in `range`, from its start or, backwards, from its end; `levels`, when given,
-    /// leaves out chunks that have none of them.
+    /// Chunks of some logs, in one statement: for each selection its chunks, in its direction.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn log_chunks(
-        &self,
-        tenant_id: &str,
-        execution_id: Uuid,
-        range: LogRange,
-        direction: Direction,
-        levels: Option<i16>,
-        chunks: u64,
-    ) -> Result<Vec<LogChunk>> {
+    pub async fn log_chunks(&self, selections: &[ChunkSelection]) -> Result<Vec<Vec<LogChunk>>> {
+        let selects = selections.iter().map(|selection| self.select_chunks(selection)).collect();
+        let chunks = self.union_all(selects, log_chunk::Column::iter()).await?;
+        Ok(by_selection(selections, chunks, |chunk: &LogChunk| (chunk.execution_id, chunk.last_seq)))
+    }
+
+    /// The sizes of the chunks that [`Self::log_chunks`] would read.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn log_chunk_sizes(&self, selections: &[ChunkSelection]) -> Result<Vec<Vec<ChunkSize>>> {
+        let selects = selections.iter().map(|selection| self.select_chunks(selection)).collect();
+        let sizes = self.union_all(selects, ChunkSize::COLUMNS).await?;
+        Ok(by_selection(selections, sizes, |size: &ChunkSize| (size.execution_id, size.last_seq)))
+    }
+
+    fn select_chunks(&self, selection: &ChunkSelection) -> ScopedSelect<'_, '_, log_chunk::Entity> {
         use log_chunk::Column as C;
-        let order = match direction {
+        let LogRange { from, before } = selection.range;
+        let order = match selection.direction {
             Direction::Forward => Order::Asc,
             Direction::Backward => Order::Desc,
         };
         let mut select = self
-            .select_within::<log_chunk::Entity>(tenant_id)
-            .filter(C::ExecutionId.eq(execution_id))
-            .filter(C::LastSeq.gte(range.from))
-            .filter(C::FirstSeq.lt(range.before))
+            .select_within::<log_chunk::Entity>(&selection.tenant_id)
+            .filter(C::ExecutionId.eq(selection.execution_id))
+            .filter(C::LastSeq.gte(from))
+            .filter(C::FirstSeq.lt(before))
             .order_by(C::LastSeq.into_expr(), order)
-            .limit(chunks);
-        if let (Direction::Backward, true) = (direction, range.before < i64::MAX) {
+            .limit(selection.chunks);
+        if let (Direction::Backward, true) = (selection.direction, before < i64::MAX) {
             // No chunk has more lines than one call, which bounds the index range from above, too.
-            select = select.filter(C::LastSeq.lt(range.before.saturating_add_unsigned(APPEND_LINES_MAX.max)));
+            select = select.filter(C::LastSeq.lt(before.saturating_add_unsigned(APPEND_LINES_MAX.max)));
         }
-        if let Some(levels) = levels {
-            select = select.filter(C::Levels.into_expr().bit_and(levels).ne(0));
-        }
-        select.all().await
+        with_levels(select, selection.levels)
     }
 
     /// The newest chunks of many executions, newest first, from before `before` on.
@@ -245,6 +307,31 @@ impl Reader<'_> {
         levels: Option<i16>,
         chunks: u64,
     ) -> Result<Vec<LogChunk>> {
+        self.select_newest_chunks(of, before, levels, chunks).all().await
+    }
+
+    /// The sizes of the chunks that [`Self::newest_log_chunks`] would read.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn newest_log_chunk_sizes(
+        &self,
+        of: LogsOf<'_>,
+        before: Option<&LogChunk>,
+        levels: Option<i16>,
+        chunks: u64,
+    ) -> Result<Vec<ChunkSize>> {
+        let select = self.select_newest_chunks(of, before, levels, chunks);
+        self.union_all(vec![select], ChunkSize::COLUMNS).await
+    }
+
+    fn select_newest_chunks(
+        &self,
+        of: LogsOf<'_>,
+        before: Option<&LogChunk>,
+        levels: Option<i16>,
+        chunks: u64,
+    ) -> ScopedSelect<'_, '_, log_chunk::Entity> {
         use log_chunk::Column as C;
         let key = [C::AppendedAt, C::ExecutionId, C::LastSeq];
         let mut select = match of {
@@ -253,6 +340,7 @@ impl Reader<'_> {
                 self.select_within::<log_chunk::Entity>(tenant_id).filter(C::CodeAgentId.eq(id))
             }
         }
+        .filter(Expr::cust(NOT_DISCARDED))
         .limit(chunks);
         for column in key {
             select = select.order_by(column.into_expr(), Order::Desc);
@@ -262,9 +350,37 @@ impl Reader<'_> {
                 [Expr::val(chunk.appended_at), Expr::val(chunk.execution_id), Expr::val(chunk.last_seq)];
             select = select.filter(Expr::tuple(key.map(|column| column.into_expr())).lt(Expr::tuple(place)));
         }
-        if let Some(levels) = levels {
-            select = select.filter(C::Levels.into_expr().bit_and(levels).ne(0));
-        }
-        select.all().await
+        with_levels(select, levels)
     }
+}
+
+fn with_levels<'r, 'c>(
+    select: ScopedSelect<'r, 'c, log_chunk::Entity>,
+    levels: Option<i16>,
+) -> ScopedSelect<'r, 'c, log_chunk::Entity> {
+    match levels {
+        None => select,
+        Some(levels) => select.filter(log_chunk::Column::Levels.into_expr().bit_and(levels).ne(0)),
+    }
+}
+
+/// Gives each selection its rows, in its direction.
+fn by_selection<R>(
+    selections: &[ChunkSelection],
+    rows: Vec<R>,
+    key: impl Fn(&R) -> (Uuid, i64),
+) -> Vec<Vec<R>> {
+    let mut by_log: HashMap<Uuid, Vec<R>> = HashMap::new();
+    for row in rows {
+        by_log.entry(key(&row).0).or_default().push(row);
+    }
+    let rows_of = |selection: &ChunkSelection| {
+        let mut rows = by_log.remove(&selection.execution_id).unwrap_or_default();
+        rows.sort_unstable_by_key(|row| key(row).1);
+        if selection.direction == Direction::Backward {
+            rows.reverse();
+        }
+        rows
+    };
+    selections.iter().map(rows_of).collect()
 }

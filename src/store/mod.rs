@@ -67,7 +67,9 @@ pub use code_agents::CodeAgentRow;
 pub use code_versions::{CodeVersionKey, CodeVersionRow};
 pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
-pub use logs::{Append, Appended, LogChunk, LogRange, LogStream, LogsOf};
+pub use logs::{
+    Append, Appended, ChunkSelection, ChunkSize, GroupFailure, LogChunk, LogRange, LogStream, LogsOf,
+};
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};
 

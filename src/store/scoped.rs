@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition, LockType};
+use sea_orm::sea_query::{
+    Asterisk, Expr, ExprTrait as _, IntoCondition, LockType, Query, SelectStatement, UnionType,
+};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseExecutor, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder, QuerySelect as _, Select, TryGetableMany,
+    QueryFilter as _, QueryOrder, QuerySelect as _, QueryTrait as _, Select, TryGetableMany,
 };
 use uuid::Uuid;
 
@@ -74,6 +76,21 @@ impl<'c> Reader<'c> {
             Some(_) => column.is_in(ids.iter().copied()),
             None => self.dialect.ids_anywhere(column, ids),
         }
+    }
+
+    /// These columns of all rows of some selects, in one statement and in no order: each select has its own place in an
+    /// index, and its own limit. Takes no more than 500 of them, SQLite's limit.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn union_all<E: Owned, R: FromQueryResult + Send + Sync>(
+        &self,
+        selects: Vec<ScopedSelect<'_, 'c, E>>,
+        columns: impl IntoIterator<Item = E::Column> + Clone + Send,
+    ) -> Result<Vec<R>> {
+        let Some(query) = union(selects, &columns) else { return Ok(Vec::new()) };
+        let statement = self.dialect.backend().build(&query);
+        R::find_by_statement(statement).all(self.connection()).await.map_err(failed)
     }
 
     pub(super) fn connection(&self) -> &DatabaseExecutor<'c> {
@@ -198,6 +215,24 @@ pub(super) fn any_of(conditions: &[Expr]) -> Condition {
     conditions.chunks(GROUP).fold(Condition::any(), |any, group| {
         any.add(group.iter().cloned().fold(Condition::any(), Condition::add))
     })
+}
+
+fn union<E: Owned>(
+    selects: Vec<ScopedSelect<'_, '_, E>>,
+    columns: &(impl IntoIterator<Item = E::Column> + Clone),
+) -> Option<SelectStatement> {
+    let mut queries =
+        selects.into_iter().map(|select| select.scoped().select_only().columns(columns.clone()).into_query());
+    let first = queries.next()?;
+    let mut rest = queries.peekable();
+    if rest.peek().is_none() {
+        return Some(first);
+    }
+    // SQLite takes ORDER BY and LIMIT in a part of a union only below a FROM.
+    let part = |query| Query::select().column(Asterisk).from_subquery(query, "part").take();
+    let mut union = part(first);
+    union.unions(rest.map(|query| (UnionType::All, part(query))));
+    Some(union)
 }
 
 /// The rows of these executions, or of anything else with an id, each by its own tenant's index.

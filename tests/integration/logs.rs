@@ -25,6 +25,9 @@ for_each_backend!(
     a_cursor_of_a_filtered_log_goes_on_after_its_line,
     a_page_of_lines_beyond_the_limits_is_refused,
     a_workflow_runs_log_is_its_newest_lines_in_order_of_time,
+    a_page_of_long_lines_is_whole,
+    lists_of_executions_give_each_its_own_lines,
+    a_workflow_runs_log_of_long_lines_is_whole,
 );
 
 async fn a_hole_in_the_numbers_is_a_conflict_and_appends_nothing(team: Team) {
@@ -315,6 +318,75 @@ async fn a_workflow_runs_log_is_its_newest_lines_in_order_of_time(team: Team) {
     assert_eq!(messages(&errors["workflowRun"]["logs"]), ["minute 4"]);
     let refusal = team.owner.refused(document, json!({ "run": run, "last": -1 })).await;
     assert_eq!(refusal.code(), "BAD_INPUT");
+}
+
+async fn a_page_of_long_lines_is_whole(team: Team) {
+    let id = team.owner.start_any().await;
+    let long = line(&"x".repeat(60 * 1024));
+    for _ in 0..20 {
+        team.owner.append(&id, &[line("short")]).await;
+    }
+    for _ in 0..2 {
+        team.owner.append(&id, &vec![long.clone(); 80]).await;
+    }
+    let document = "query ($id: ID!, $first: Int, $last: Int, $filter: LogFilter) {
+        execution(id: $id) { logs(first: $first, last: $last, filter: $filter) { nodes { seq } totalCount pageInfo { hasNextPage } } }
+    }";
+    for variables in [json!({ "first": 200 }), json!({ "last": 200 }), json!({ "first": 180 })] {
+        let mut with_id = variables.clone();
+        with_id["id"] = json!(id);
+        let data = team.owner.query(document, with_id).await;
+        let page = &data["execution"]["logs"];
+        assert_eq!(seqs(&page["nodes"]), (0..180).collect::<Vec<_>>(), "{variables}");
+        assert_eq!(page["pageInfo"]["hasNextPage"], false);
+        assert_eq!(page["totalCount"], 180);
+    }
+    let shorts = json!({ "id": id, "last": 30, "filter": { "search": "SHORT" } });
+    let data = team.owner.query(document, shorts).await;
+    assert_eq!(data["execution"]["logs"]["totalCount"], 20, "counted in several reads");
+}
+
+async fn lists_of_executions_give_each_its_own_lines(team: Team) {
+    let mut ids = Vec::new();
+    for count in 0..5 {
+        let id = team.owner.start_any().await;
+        for call in 0..count {
+            team.owner.append(&id, &[line(&format!("{count} {call}"))]).await;
+        }
+        ids.push(id);
+    }
+    let document = "query ($ids: [ID!]!) {
+        nodes(ids: $ids) { ... on Execution { id
+            newest: logs(last: 2) { nodes { executionId message } totalCount pageInfo { hasPreviousPage } }
+            oldest: logs(first: 1) { nodes { message } totalCount pageInfo { hasNextPage } }
+            none: logs(filter: { search: \"nowhere\" }) { nodes { message } totalCount }
+        } }
+    }";
+    let data = team.owner.query(document, json!({ "ids": ids })).await;
+    for (count, execution) in data["nodes"].as_array().expect("a list").iter().enumerate() {
+        let all: Vec<_> = (0..count).map(|call| format!("{count} {call}")).collect();
+        assert_eq!(execution["id"], json!(ids[count]));
+        assert_eq!(messages(&execution["newest"]["nodes"]), all[count.saturating_sub(2)..]);
+        assert_eq!(messages(&execution["oldest"]["nodes"]), all[..count.min(1)]);
+        assert_eq!(execution["newest"]["totalCount"], count);
+        assert_eq!(execution["newest"]["pageInfo"]["hasPreviousPage"], count > 2);
+        assert_eq!(execution["oldest"]["pageInfo"]["hasNextPage"], count > 1);
+        assert_eq!(execution["none"], json!({ "nodes": [], "totalCount": 0 }));
+        for line in execution["newest"]["nodes"].as_array().expect("a list") {
+            assert_eq!(line["executionId"], json!(ids[count]));
+        }
+    }
+}
+
+async fn a_workflow_runs_log_of_long_lines_is_whole(team: Team) {
+    let run = unique("run");
+    let id = id_of(&team.owner.start(json!({ "workflowRunId": run })).await);
+    for _ in 0..2 {
+        team.owner.append(&id, &vec![line(&"x".repeat(60 * 1024)); 100]).await;
+    }
+    let document = "query ($run: String!) { workflowRun(id: $run) { logs(last: 1000) { seq } } }";
+    let data = team.owner.query(document, json!({ "run": run })).await;
+    assert_eq!(seqs(&data["workflowRun"]["logs"]), (0..200).collect::<Vec<_>>(), "12 MiB without a filter");
 }
 
 const LOGS: &str =

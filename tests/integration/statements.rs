@@ -10,6 +10,7 @@ use crate::harness::{Backend, Client, Server, Socket, Team, for_each_backend, id
 
 for_each_backend!(
     a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one,
+    logs_that_are_longer_than_a_read_are_read_together,
     lists_never_read_what_was_not_asked_for,
     every_list_and_look_up_uses_an_index_of_the_tenant,
 );
@@ -24,6 +25,10 @@ const EXECUTION: &str = "id codeAgent { name latestVersion { source } version(nu
     codeVersion { source codeAgent { id } } status name ownerId inputs result error project { id key name } heartbeatAt
     tokens { total } costUsd durationMs revision visual { enabled } createdAt";
 
+/// Of executions that have lines: a log without lines is not read at all.
+const WITH_LOGS: &str = "id logs(last: 3) { nodes { seq message } totalCount }
+    oldest: logs(first: 1, filter: { levels: [INFO] }) { nodes { message } pageInfo { hasNextPage } }";
+
 async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: Backend) {
     let team = Team::of(&logging_server(backend).await);
     let run = unique("run");
@@ -35,6 +40,12 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
         format!("query ($n: Int!) {{ executions(first: $n) {{ nodes {{ {EXECUTION} }} totalCount }} }}"),
         format!("query ($n: Int!) {{ executions(last: $n, orderBy: COSTLIEST) {{ edges {{ node {{ {EXECUTION} }} }} }} }}"),
         format!("query ($n: Int!) {{ activeExecutions(first: $n) {{ nodes {{ {EXECUTION} }} totalCount }} }}"),
+        format!("query ($n: Int!) {{ activeExecutions(first: $n) {{ nodes {{ {WITH_LOGS} }} }} }}"),
+        format!(
+            "query ($n: Int!) {{
+                executions(first: $n, filter: {{ statuses: [RUNNING] }}) {{ edges {{ node {{ {WITH_LOGS} }} }} }}
+            }}"
+        ),
         format!(
             "query ($n: Int!, $run: String!) {{
                 workflowRun(id: $run) {{ status executions(first: $n) {{ nodes {{ {EXECUTION} }} }} logs(last: $n) {{ seq }} }}
@@ -66,6 +77,28 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
     }
 }
 
+async fn logs_that_are_longer_than_a_read_are_read_together(backend: Backend) {
+    const DOCUMENT: &str = "query ($n: Int!) {
+        activeExecutions(first: $n) { nodes { id logs(first: 60) { nodes { seq } pageInfo { hasNextPage } } } }
+    }";
+    let team = Team::of(&logging_server(backend).await);
+    for _ in 0..4 {
+        let id = team.owner.start_any().await;
+        for _ in 0..3 {
+            team.owner.append(&id, &vec![line(&"x".repeat(60 * 1024)); 20]).await;
+        }
+    }
+    let one = fewest_statements_of(&team, DOCUMENT, json!({ "n": 1 })).await.len();
+    let four = fewest_statements_of(&team, DOCUMENT, json!({ "n": 4 })).await;
+    assert!(four.len() <= one + 2, "{one} for one log, now {}", four.join("\n"));
+    let data = team.owner.query(DOCUMENT, json!({ "n": 4 })).await;
+    for execution in data["activeExecutions"]["nodes"].as_array().expect("a list") {
+        let seqs = execution["logs"]["nodes"].as_array().expect("lines").iter().map(|line| &line["seq"]);
+        assert!(seqs.eq(&(0..60).map(|seq| json!(seq)).collect::<Vec<_>>()), "each log is whole");
+        assert_eq!(execution["logs"]["pageInfo"]["hasNextPage"], false);
+    }
+}
+
 async fn lists_never_read_what_was_not_asked_for(backend: Backend) {
     let team = Team::of(&logging_server(backend).await);
     team.owner.record(json!([recorded("run", 0)])).await.expect("it is fine");
@@ -90,6 +123,9 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
             longest: executions(orderBy: LONGEST) { nodes { id } }
         } }",
         "query ($agent: ID!) { node(id: $agent) { ... on CodeAgent { versions(last: 1) { nodes { id } } } } }",
+        "query ($id: ID!) { execution(id: $id) { logs(first: 200) { nodes { seq } } } }",
+        "{ activeExecutions(first: 50) { nodes { logs(last: 3) { nodes { seq } totalCount } } } }",
+        "{ activeExecutions(first: 50) { nodes { logs(first: 200) { nodes { seq } } } } }",
         "query ($project: ID!) { project(id: $project) { id } node(id: $project) { id } }",
         "query ($run: String!) {
             workflowRun(id: $run) { status costUsd executions { nodes { id } totalCount } logs(filter: { levels: [INFO] }) { seq } }
@@ -308,6 +344,10 @@ async fn fill(team: &Team) -> String {
     let id = id_of(&team.owner.start(json!({ "workflowRunId": "run 1", "inputs": {} })).await);
     for _ in 0..200 {
         team.owner.append(&id, &[line("x")]).await;
+    }
+    // More than a read takes at once.
+    for _ in 0..3 {
+        team.owner.append(&id, &vec![line(&"x".repeat(60 * 1024)); 20]).await;
     }
     id
 }

@@ -21,6 +21,10 @@ for_each_backend!(
     all_tails_of_one_execution_see_the_same_lines_in_the_same_order,
     a_tail_that_was_completed_by_its_client_gets_nothing_more,
     a_tail_resumes_after_cuts_without_holes_or_repeats,
+    a_batch_of_long_lines_is_bounded_by_their_text,
+    a_backlog_of_short_and_long_lines_comes_whole_and_in_order,
+    a_tail_that_finds_nothing_says_how_far_it_has_looked,
+    a_tail_of_an_execution_that_is_deleted_fails,
 );
 
 async fn a_tail_of_a_missing_execution_is_refused(team: Team) {
@@ -264,6 +268,70 @@ async fn a_tail_resumes_after_cuts_without_holes_or_repeats(team: Team) {
     }
     team.owner.complete(&execution).await;
     assert_eq!(tail.finish().await.messages.len(), CUTS * 50);
+}
+
+async fn a_batch_of_long_lines_is_bounded_by_their_text(team: Team) {
+    const LINE_BYTES: usize = 60 * 1024;
+    const BATCH_BYTES_MAX: usize = 256 * 1024;
+    let (execution, socket) = execution_and_socket(&team).await;
+    team.owner.append(&execution, &vec![line(&"x".repeat(LINE_BYTES)); 30]).await;
+    team.owner.complete(&execution).await;
+    let mut tail = Tail::open(&socket, json!({ "execution": execution }));
+    let mut received = 0;
+    loop {
+        let batch = tail.batch().await;
+        let count = batch["lines"].as_array().expect("a batch has lines").len();
+        assert!(count * LINE_BYTES <= BATCH_BYTES_MAX, "{count} lines in one batch");
+        received += count;
+        if batch["ended"] == true {
+            break;
+        }
+    }
+    assert_eq!(received, 30);
+}
+
+async fn a_backlog_of_short_and_long_lines_comes_whole_and_in_order(team: Team) {
+    let (execution, socket) = execution_and_socket(&team).await;
+    let (short, long) = (line("short"), line(&"x".repeat(60 * 1024)));
+    for _ in 0..3 {
+        for _ in 0..30 {
+            team.owner.append(&execution, std::slice::from_ref(&short)).await;
+        }
+        team.owner.append(&execution, &vec![long.clone(); 30]).await;
+    }
+    team.owner.complete(&execution).await;
+    let seqs = Tail::open(&socket, json!({ "execution": execution })).seqs_to_the_end().await;
+    assert_eq!(seqs, (0..180).collect::<Vec<_>>());
+    let few = json!({ "execution": execution, "filter": { "search": "SHORT" } });
+    let seqs = Tail::open(&socket, few).seqs_to_the_end().await;
+    assert!(seqs.into_iter().eq((0..180).filter(|seq| seq % 60 < 30)));
+}
+
+async fn a_tail_that_finds_nothing_says_how_far_it_has_looked(team: Team) {
+    let (execution, socket) = execution_and_socket(&team).await;
+    for _ in 0..2 {
+        team.owner.append(&execution, &vec![line(&"x".repeat(60 * 1024)); 100]).await;
+    }
+    let mut tail = Tail::open(&socket, json!({ "execution": execution, "filter": { "search": "nowhere" } }));
+    let batch = tail.batch().await;
+    let next_seq = batch["nextSeq"].as_i64().expect("it is a number");
+    assert_eq!(batch["lines"], json!([]));
+    assert!(0 < next_seq && next_seq < 200, "{next_seq}: it speaks before it has read all");
+    assert_eq!(batch["caughtUp"], false);
+    assert_eq!(tail.until_caught_up().await, []);
+    assert_eq!(tail.next_seq(), 200);
+    team.owner.append(&execution, &[line("now here, not nowhere")]).await;
+    assert_eq!(tail.lines(1).await, [(200, "now here, not nowhere".into())], "and goes on");
+}
+
+async fn a_tail_of_an_execution_that_is_deleted_fails(team: Team) {
+    let (execution, socket) = execution_and_socket(&team).await;
+    team.owner.append(&execution, &[line("a line")]).await;
+    let mut tail = Tail::open(&socket, json!({ "execution": execution }));
+    assert_eq!(tail.lines(1).await.len(), 1);
+    let delete = "mutation ($id: ID!) { deleteExecution(id: $id) { deletedCount } }";
+    team.owner.query(delete, json!({ "id": execution })).await;
+    assert_eq!(tail.refused().await.code(), "NOT_FOUND", "that is not the end of the log");
 }
 
 async fn execution_and_socket(team: &Team) -> (String, Socket) {

@@ -261,7 +261,7 @@ impl Execution {
         #[graphql(desc = "Only lines that pass.")] filter: Option<LogFilter>,
     ) -> Result<LogConnection, ApiError> {
         let args = PageArgs { first, after, last, before };
-        LogConnection::load(context, &self.row, filter.unwrap_or_default(), args).await
+        LogConnection::load(context, &self.row, &self.siblings, filter.unwrap_or_default(), args).await
     }
 }
 

@@ -73,7 +73,7 @@ impl WorkflowRun {
         let rows = lines("last", last.unwrap_or(1000))?;
         let filter = filter.unwrap_or_default().check("filter")?;
         let lines = context.service().workflow_run_logs(context.viewer()?, &self.0.id, &filter, rows).await?;
-        context.charge("logs", lines.iter().map(|(_, line)| line.text_bytes()).sum())?;
+        context.charge("logs", lines.iter().map(|(_, line)| line.bytes()).sum())?;
         Ok(lines.into_iter().map(|(execution_id, line)| LogLine::new(execution_id, line)).collect())
     }
 

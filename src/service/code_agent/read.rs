@@ -1,6 +1,7 @@
 //! Reading code agents, their versions and their logs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -134,15 +135,15 @@ impl Service {
     /// The newest lines of all executions of a code agent, oldest first.
     ///
     /// # Errors
-    /// What the store says.
+    /// `TOO_LARGE` when the lines come to more than one answer may hold.
     pub async fn code_agent_logs(
         &self,
         viewer: &Viewer,
         agent: &CodeAgentRow,
         filter: &log::Filter,
         rows: usize,
-    ) -> Result<Vec<(Uuid, Line)>> {
+    ) -> Result<Vec<(Uuid, Arc<Line>)>> {
         let of = LogsOf::CodeAgent { tenant_id: &agent.tenant_id, id: agent.id };
-        logs::newest_of_many(&self.store, viewer, of, filter, rows).await
+        logs::newest_of_many(&self.log_reader(viewer), of, filter, rows).await
     }
 }
