@@ -31,10 +31,11 @@ pub(super) struct Siblings {
     heartbeats: Loaded<Uuid, Timestamp>,
     project_rows: Loaded<(String, String), ProjectRow>,
     /// By the arguments: aliases may ask for other pages.
-    logs: Mutex<HashMap<(Filter, Page<i64>), Arc<Loaded<Uuid, Arc<LogPage>>>>>,
+    logs: Mutex<HashMap<(Filter, Page<i64>), LoadedLogs>>,
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
+type LoadedLogs = Arc<Loaded<Uuid, Arc<LogPage>>>;
 
 impl Siblings {
     /// The siblings of a page with these rows.
