@@ -1,5 +1,8 @@
 //! The tenant rule inside PostgreSQL: a direct connection with a user's claims sees the rows that the API shows them.
 //!
+//! The role `authenticated` belongs to the whole cluster, so it is there before: Supabase has it, and Runledger makes it
+//! by itself if it may.
+//!
 //! Claims are where Supabase and PostgREST put them, in the setting `request.jwt.claims`. Runledger itself connects as
 //! the tables' owner, whom these policies do not bind. `runledger_tenant` and `runledger_owner_only` are replaced at
 //! start when the organisation's claim or the ownership is set otherwise. Other databases have no such thing: nothing
@@ -54,12 +57,8 @@ impl MigrationTrait for Migration {
 const FUNCTIONS: &str = r"
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'authenticated') THEN
-        CREATE ROLE authenticated NOLOGIN;
+        RAISE EXCEPTION 'row-level security needs the role authenticated: let an administrator run CREATE ROLE authenticated NOLOGIN';
     END IF;
-EXCEPTION
-    WHEN duplicate_object OR unique_violation THEN NULL;
-    WHEN insufficient_privilege THEN RAISE EXCEPTION
-        'row-level security needs the role authenticated: let an administrator run CREATE ROLE authenticated NOLOGIN';
 END $$;
 GRANT USAGE ON SCHEMA public TO authenticated;
 

@@ -115,10 +115,18 @@ mod tests {
         ] {
             let token = parse(&[&data[..], &flags].concat()).unwrap();
             let config = token.settings.check().unwrap();
-            let signed = token.sign().unwrap();
-            let viewer = Authenticator::new(&config.tokens).unwrap().authenticate(&signed).await.unwrap();
+            let server = Authenticator::new(&config.tokens).unwrap(); // makes the secret
+            let viewer = server.authenticate(&token.sign().unwrap()).await.unwrap();
             assert_eq!((viewer.user_id(), viewer.tenant_id(), viewer.role()), (user, tenant, role));
         }
+    }
+
+    #[test]
+    fn without_a_server_there_is_no_secret_to_sign_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = parse(&["--user", "ada", "--data-dir", folder.path().to_str().unwrap()]).unwrap();
+        assert!(matches!(token.sign(), Err(Stop::Usage(message)) if message.contains("--data-dir")));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "and none is made");
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Tail {
                 }
             }
             self.next_seq = range.before.min(chunk.last_seq + 1);
-            self.read_bytes += i64::from(chunk.byte_count);
+            self.read_bytes += chunk.body.len() as i64;
             self.silent_bytes += chunk.body.len();
             breather.decoded(chunk).await;
         }

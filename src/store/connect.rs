@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
-use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, Statement, TransactionTrait as _};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -52,6 +52,9 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn migrate(&self, tokens: &Tokens) -> Result<()> {
+        if self.0.dialect.is_postgres() {
+            self.ensure_role().await?;
+        }
         let schema = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
         if let Some(lock) = self.0.dialect.lock_schema() {
             schema.execute_raw(lock).await.map_err(failed)?;
@@ -61,6 +64,20 @@ impl Store {
             schema.execute_unprepared(&row_level_security(tokens)).await.map_err(failed)?;
         }
         schema.commit().await.map_err(failed)
+    }
+
+    /// Makes the role that row-level security is for, unless it is there; in a transaction of its own, because other
+    /// databases of the cluster wait for it. Whether it may is seen by the migration that needs it.
+    async fn ensure_role(&self) -> Result<()> {
+        let there = "SELECT 1 FROM pg_roles WHERE rolname = 'authenticated'";
+        let there = Statement::from_string(self.0.dialect.backend(), there);
+        if self.0.write.query_one_raw(there).await.map_err(failed)?.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = self.0.write.execute_unprepared("CREATE ROLE authenticated NOLOGIN").await {
+            tracing::debug!(%error, "the role authenticated was not made");
+        }
+        Ok(())
     }
 
     /// Undoes the newest `steps` schema changes, and with them the rows of the tables that they made.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entity::{log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, FromQueryResult, IntoActiveModel, Iterable as _, Order};
+use sea_orm::{ColumnTrait as _, FromQueryResult, IntoActiveModel, Order};
 use uuid::Uuid;
 
 use super::failure::failed;
@@ -18,8 +18,25 @@ use crate::domain::log::{EncodedLines, NumberedLines};
 use crate::domain::page::Direction;
 use crate::error::{Error, Result};
 
-/// Lines as they were appended by one call.
-pub type LogChunk = log_chunk::Model;
+/// Lines as they were appended by one call: what reading them needs.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct LogChunk {
+    pub execution_id: Uuid,
+    pub last_seq: i64,
+    pub appended_at: Timestamp,
+    /// JSON lines.
+    pub body: String,
+}
+
+impl LogChunk {
+    const COLUMNS: [log_chunk::Column; 4] = [
+        log_chunk::Column::ExecutionId,
+        log_chunk::Column::LastSeq,
+        log_chunk::Column::AppendedAt,
+        log_chunk::Column::Body,
+    ];
+}
+
 /// How far a log has been written.
 pub type LogStream = log_stream::Model;
 
@@ -90,8 +107,8 @@ impl ChunkSize {
 }
 
 /// What belongs to an execution that was not to be kept and has ended is on its way out.
-const NOT_DISCARDED: &str = "NOT EXISTS (SELECT 1 FROM execution WHERE execution.tenant_id = log_chunk.tenant_id \
-    AND execution.id = log_chunk.execution_id AND execution.discard_at IS NOT NULL)";
+const NOT_DISCARDED: &str = "(SELECT execution.discard_at FROM execution WHERE execution.tenant_id = log_chunk.tenant_id \
+    AND execution.id = log_chunk.execution_id) IS NULL";
 
 /// Line numbers `from..before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +169,11 @@ impl Store {
 }
 
 /// Adds a call's lines to its stream: what is there already is skipped, a hole is refused.
-fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appended, Vec<LogChunk>)> {
+fn append(
+    stream: &mut LogStream,
+    call: &Append,
+    now: Timestamp,
+) -> Result<(Appended, Vec<log_chunk::Model>)> {
     if !call.viewer.reads().admits(&stream.tenant_id, &stream.owner_id) {
         return Err(Error::NotFound { what: "execution" });
     }
@@ -189,8 +210,8 @@ fn append(stream: &mut LogStream, call: &Append, now: Timestamp) -> Result<(Appe
     Ok((appended, chunks.collect::<Result<_>>()?))
 }
 
-fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<LogChunk> {
-    Ok(LogChunk {
+fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<log_chunk::Model> {
+    Ok(log_chunk::Model {
         tenant_id: stream.tenant_id.clone(),
         execution_id: stream.execution_id,
         first_seq: lines.first_seq,
@@ -261,7 +282,7 @@ impl Reader<'_> {
     /// What the database says.
     pub async fn log_chunks(&self, selections: &[ChunkSelection]) -> Result<Vec<Vec<LogChunk>>> {
         let selects = selections.iter().map(|selection| self.select_chunks(selection)).collect();
-        let chunks = self.union_all(selects, log_chunk::Column::iter()).await?;
+        let chunks = self.union_all(selects, LogChunk::COLUMNS).await?;
         Ok(by_selection(selections, chunks, |chunk: &LogChunk| (chunk.execution_id, chunk.last_seq)))
     }
 
@@ -307,7 +328,8 @@ impl Reader<'_> {
         levels: Option<i16>,
         chunks: u64,
     ) -> Result<Vec<LogChunk>> {
-        self.select_newest_chunks(of, before, levels, chunks).all().await
+        let select = self.select_newest_chunks(of, before, levels, chunks);
+        self.union_all(vec![select], LogChunk::COLUMNS).await
     }
 
     /// The sizes of the chunks that [`Self::newest_log_chunks`] would read.
