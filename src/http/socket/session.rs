@@ -10,7 +10,7 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
 use crate::auth::Viewer;
 use crate::clock;
@@ -25,6 +25,8 @@ use super::operations::{Delivery, Operations};
 const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// For the peer to answer a close frame before the connection is cut.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// For the peer to read a close frame while it is still sending.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a conversation ends.
 enum End {
@@ -248,8 +250,14 @@ impl Session {
         let goodbye = async {
             if let End::Close(close) = end {
                 tracing::debug!(code = close.code, reason = %close.reason, "closing a socket");
+                let is_too_big = close.code == Close::TOO_BIG.code;
                 if sink.send(close.into_frame()).await.is_ok() {
                     while let Some(Ok(_)) = incoming.next().await {}
+                    if is_too_big {
+                        // What the peer is still sending cannot be read; a connection that is dropped meanwhile takes
+                        // the close frame with it.
+                        sleep(LINGER).await;
+                    }
                 }
             }
             sink.close().await
