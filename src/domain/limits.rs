@@ -42,10 +42,47 @@ pub const APPEND_WAITING_BYTES_MAX: Limit = limit("append_waiting_bytes_max", 64
 pub const APPEND_GROUP_BYTES_MAX: Limit = limit("append_group_bytes_max", 8 * 1024 * 1024);
 /// Lines of one execution's log.
 pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
+/// Text of one execution's log, as it is stored.
+pub const LOG_BYTES_MAX: Limit = limit("log_bytes_max", 4 * 1024 * 1024 * 1024);
+/// Waiting lines of one log that are archived at once.
+pub const ARCHIVE_AT_ONCE_LINES: i64 = 1_000;
+/// Waiting text of one log that is archived at once.
+pub const ARCHIVE_AT_ONCE_BYTES: i64 = 1024 * 1024;
+/// Text of one log that one write to its object adds, but for one chunk at least.
+pub const ARCHIVE_WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Logs that one claim takes.
+pub const ARCHIVE_CLAIM_LOGS: u64 = 64;
+/// Logs whose objects one server writes at once.
+pub const ARCHIVES_AT_ONCE_MAX: usize = 16;
+/// How long one write to an object may take: well below the lease, so that no late write of one server meets another's.
+pub const ARCHIVE_WRITE_SECONDS_MAX: u64 = 30;
+/// How long an archiver is left alone with what it has claimed.
+pub const ARCHIVE_LEASE_SECONDS: i64 = 90;
+/// What must be left of that when a write has taken all its time: a request that is cut off may be carried out a little
+/// later.
+pub const ARCHIVE_LEASE_MARGIN_SECONDS: i64 = 20;
+/// How long a new log waits for the deletion of the object of an old one with the same id.
+pub const ARCHIVE_DOOMED_SECONDS: i64 = 2;
+/// How often an archiver looks for what is due.
+pub const ARCHIVE_POLL_MILLISECONDS: u64 = 500;
+/// The longest wait after storage has failed.
+pub const ARCHIVE_RETRY_SECONDS_MAX: u64 = 30;
+/// How long a server that stops goes on archiving.
+pub const ARCHIVE_STOP_SECONDS_MAX: u64 = 10;
+/// Lines of one entry of a log's index; a call appends no more either.
+pub const INDEX_ENTRY_LINES_MAX: i64 = 1_000;
+/// Text of one entry of a log's index, but for one chunk at least.
+pub const INDEX_ENTRY_BYTES_MAX: i64 = 256 * 1024;
+/// Rows of a log's index that one transaction removes.
+pub const EXPIRE_CHUNKS_AT_ONCE: u64 = 2_000;
+/// Logs that are read from storage at once for one request.
+pub const LOG_OBJECT_READS_AT_ONCE_MAX: usize = 8;
 /// Lines that `logs(last:)` of a workflow run or a code agent gives at most.
 pub const RUN_LOG_LINES_MAX: Limit = limit("run_log_lines_max", 10_000);
 /// Stored bytes that one page of a filtered log looks through; the page ends there and the next one goes on.
 pub const LOG_SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Calls whose lines a filtered read of many logs looks through.
+pub const LOG_SCAN_CALLS_MAX: u64 = 16_384;
 /// Stored bytes that counting the lines of a filtered log looks through.
 pub const LOG_COUNT_SCAN_BYTES_MAX: Limit = limit("log_count_scan_bytes_max", 64 * 1024 * 1024);
 /// Stored text of one log that one read fetches, beyond its first chunk.
@@ -92,6 +129,70 @@ pub const SOURCE_PARSE_MEMORY_BYTES_MAX: u64 = 2_560 * 1024 * 1024;
 pub const SOURCE_CHECKS_AT_ONCE_MAX: usize = 2;
 /// From asking for a check to its answer, waiting included.
 pub const SOURCE_CHECK_SECONDS_MAX: Limit = limit("source_check_seconds_max", 20);
+
+/// A larger source is kept as an object, not in the database.
+pub const DATABASE_SOURCE_BYTES_MAX: Limit = limit("database_source_bytes_max", 100 * 1024);
+/// Sources that one request reads from storage at once.
+pub const SOURCE_READS_AT_ONCE_MAX: usize = 4;
+
+// Generations.
+
+/// The path of a file in a project.
+pub const PROJECT_PATH_BYTES_MAX: Limit = limit("project_path_bytes_max", 1024);
+/// One folder or file name of such a path; file systems take no more.
+pub const PROJECT_PATH_NAME_BYTES_MAX: Limit = limit("project_path_name_bytes_max", 255);
+/// The names of such a path: its folders and its file.
+pub const PROJECT_PATH_NAMES_MAX: Limit = limit("project_path_names_max", 64);
+/// The paths of one project together: they are in memory and in the database as a whole.
+pub const PROJECT_PATHS_BYTES_MAX: Limit = limit("project_paths_bytes_max", 8 * 1024 * 1024);
+/// The files of one project.
+pub const PROJECT_FILES_MAX: Limit = limit("project_files_max", 50_000);
+/// A project as a tar: its files and what lies between them.
+pub const PROJECT_UNPACKED_BYTES_MAX: Limit = limit("project_unpacked_bytes_max", 2 * 1024 * 1024 * 1024);
+/// The files and folders of an archive.
+pub const ARCHIVE_ENTRIES_MAX: Limit = limit("archive_entries_max", 100_000);
+/// Unpacked bytes for each packed one: source has 3 to 30, a bomb has 1,000. It holds after the first
+/// [`ARCHIVE_SMALL_BYTES_MAX`], which harm nobody.
+pub const ARCHIVE_EXPANSION_RATIO_MAX: Limit = limit("archive_expansion_ratio_max", 200);
+/// What an archive may unpack to however small it is.
+pub const ARCHIVE_SMALL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// A header of an archive that holds a long path or attributes: it is read into memory.
+pub const ARCHIVE_HEADER_BYTES_MAX: Limit = limit("archive_header_bytes_max", 8 * 1024);
+/// Each of two texts that are compared line by line.
+pub const DIFF_TEXT_BYTES_MAX: Limit = limit("diff_text_bytes_max", 1024 * 1024);
+/// How long the shortest difference of two texts is looked for; then any that is right will do.
+pub const DIFF_SEARCH_MILLISECONDS_MAX: u64 = 200;
+/// `message` of a generation.
+pub const GENERATION_MESSAGE_BYTES_MAX: Limit = limit("generation_message_bytes_max", 16 * 1024);
+/// Saves whose archives are being written or checked at once; more wait.
+pub const SAVES_AT_ONCE_MAX: usize = 4;
+/// Archives that are being read at once; more wait.
+pub const ARCHIVE_READS_AT_ONCE_MAX: usize = 2;
+/// Files in the lists of all generations that one page reads.
+pub const PAGE_FILES_MAX: Limit = limit("page_files_max", 100_000);
+/// Of the files that one `files` or `compareGenerations` reads out of an archive together.
+pub const ARCHIVE_READ_BYTES_MAX: Limit = limit("archive_read_bytes_max", 32 * 1024 * 1024);
+/// The longest life of a link to a download: seven days, as S3's.
+pub const LINK_SECONDS_MAX: Limit = limit("link_seconds_max", 7 * 24 * 3_600);
+
+// Work in the background.
+
+/// How long whoever is at a piece of work is left alone without a word.
+pub const JOB_LEASE_SECONDS: i64 = 60;
+/// How often a lease is renewed meanwhile.
+pub const JOB_LEASE_RENEWAL_SECONDS: u64 = 20;
+/// Pieces of work that one server does at once.
+pub const JOBS_AT_ONCE_MAX: u64 = 4;
+/// How often a server looks for work by itself, should a wake-up have been lost.
+pub const JOB_POLL_SECONDS: u64 = 10;
+/// The wait after a first failure; it doubles with each, and is cut at random by up to a half.
+pub const JOB_RETRY_MILLISECONDS_MIN: u64 = 1_000;
+/// The longest wait after a failure.
+pub const JOB_RETRY_SECONDS_MAX: u64 = 300;
+/// How often an upload is tried before it is given up: about two hours.
+pub const UPLOAD_ATTEMPTS_MAX: i32 = 30;
+/// A file without a row that is younger may belong to a save under way.
+pub const STRAY_AGE_SECONDS_MIN: u64 = 3_600;
 
 // Tokens and the keys that verify them.
 
@@ -180,6 +281,43 @@ pub const SOCKET_OPERATIONS_MAX: Limit = limit("socket_operations_max", 100);
 pub const SOCKET_QUEUE_FRAMES_MAX: Limit = limit("socket_queue_frames_max", 64);
 /// The reason of a close frame, by RFC 6455.
 pub const SOCKET_CLOSE_REASON_BYTES_MAX: Limit = limit("socket_close_reason_bytes_max", 123);
+
+// Storage of objects.
+
+/// How long connecting to a storage may take.
+pub const STORAGE_CONNECT_SECONDS_MAX: u64 = 10;
+/// How long a storage may neither take nor give a byte.
+pub const STORAGE_IDLE_SECONDS_MAX: u64 = 60;
+/// How long a connection to a storage is kept for the next request; many close theirs after 20 s.
+pub const STORAGE_KEPT_CONNECTION_SECONDS_MAX: u64 = 15;
+/// The longest pause that a storage's `Retry-After` asks for and gets.
+pub const STORAGE_RETRY_AFTER_SECONDS_MAX: u64 = 3_600;
+/// Attempts at one request that fails fast, before the failure is told.
+pub const STORAGE_ATTEMPTS_MAX: u32 = 3;
+/// The first pause between two such attempts; it doubles.
+pub const STORAGE_ATTEMPT_PAUSE_MILLISECONDS_MIN: u64 = 50;
+/// An attempt that took longer than this is not repeated at once.
+pub const STORAGE_FAST_FAILURE_MILLISECONDS_MAX: u64 = 1_000;
+/// An answer of a storage that is read whole: errors, descriptions of buckets, pages of a list.
+pub const STORAGE_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What is told of a storage's own words about an error.
+pub const STORAGE_ERROR_MESSAGE_CHARS_MAX: usize = 300;
+/// What is read of a file or written to a connection at once.
+pub const OBJECT_PIECE_BYTES: usize = 64 * 1024;
+/// Parts of a multipart upload to S3; smaller objects are sent by one PUT. Two of them are in memory.
+pub const S3_PART_BYTES: usize = 8 * 1024 * 1024;
+/// What S3 copies into a part, at least: an object below is sent again as a whole.
+pub const S3_COPIED_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// What S3 copies into a part, at most.
+pub const S3_COPY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// An object that is sent again is put together in memory up to this size, else in a temporary file.
+pub const REWRITE_MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The longest life of a link that S3 signs: a week.
+pub const S3_LINK_SECONDS_MAX: u64 = 7 * 24 * 3_600;
+/// Objects that one page of Supabase's list has.
+pub const SUPABASE_LIST_ROWS: u64 = 1_000;
+/// A temporary file of local storage that is older was left by a crash.
+pub const TEMPORARY_FILE_SECONDS_MAX: u64 = 3_600;
 
 /// Refuses a `size` over the limit.
 ///

@@ -2,9 +2,12 @@
 
 pub mod code;
 pub mod execution;
+pub mod generation;
 pub mod limits;
 pub mod log;
+pub mod manifest;
 pub mod money;
+pub mod object;
 pub mod page;
 pub mod text;
 

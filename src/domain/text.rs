@@ -1,5 +1,7 @@
 //! Short texts that people and programs choose: names, keys, foreign ids.
 
+use std::fmt::Write as _;
+
 use super::limits::{SHORT_TEXT_CHARS_MAX, at_most};
 use crate::error::{Error, Limit};
 
@@ -41,9 +43,51 @@ pub fn long(field: &str, text: String, limit: Limit) -> Result<String, Error> {
     Ok(text)
 }
 
+/// The characters of a foreign name that a message shows.
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// A name that somebody else chose, for a message: in quotes, with an end, and with nothing that a terminal obeys.
+pub fn shown(name: impl AsRef<[u8]>) -> String {
+    let name = String::from_utf8_lossy(name.as_ref());
+    let mut characters = name.chars();
+    let mut text = String::from('"');
+    for character in characters.by_ref().take(SHOWN_CHARS_MAX) {
+        match character {
+            '"' | '\'' => text.push(character),
+            _ => text.extend(character.escape_debug()),
+        }
+    }
+    text.push('"');
+    if characters.next().is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// Bytes in hexadecimal, in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_foreign_name_is_shown_without_control_characters_and_not_at_length() {
+        assert_eq!(shown("../x"), r#""../x""#);
+        assert_eq!(shown(b"a\0\x1b[31m\xff\xe2\x80\xae"), "\"a\\0\\u{1b}[31m\u{fffd}\\u{202e}\"");
+        assert!(shown("é".repeat(100_000)).len() < 300);
+    }
+
+    #[test]
+    fn hexadecimal_has_two_digits_a_byte() {
+        assert_eq!(hex(&[0, 15, 255]), "000fff");
+    }
 
     #[test]
     fn a_short_text_is_counted_in_characters_and_holds_no_control_characters() {

@@ -1,0 +1,3 @@
+//! Generations: generated projects, one archive of files each.
+
+pub use entity::generation::UploadState;
