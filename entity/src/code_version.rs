@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::place::Place;
+
 /// Where the source of a version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
@@ -33,6 +35,8 @@ pub struct Model {
     pub sha256: String,
     pub storage: Storage,
     pub storage_key: Option<String>,
+    /// Null while the source is in the database.
+    pub object_place: Option<Place>,
     /// Whether a parser has looked at it.
     pub is_checked: bool,
     /// What the parser found, as JSON; null when nothing.

@@ -55,6 +55,8 @@ pub struct Model {
     pub workflow_id: Option<String>,
     pub workflow_run_id: Option<String>,
     pub project_key: Option<String>,
+    /// What it made or ran; it may be gone by now.
+    pub generation_id: Option<Uuid>,
     pub input_tokens: i64,
     /// Part of `input_tokens`.
     pub cached_input_tokens: i64,

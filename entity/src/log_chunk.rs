@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::place::Place;
+
 /// Lines `first_seq..=last_seq` of one execution.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -20,8 +22,16 @@ pub struct Model {
     /// Which levels occur, bit 0 for TRACE to bit 4 for ERROR: lets a filter skip the chunk.
     pub levels: i16,
     pub byte_count: i32,
+    /// When the last of them arrived.
     pub appended_at: DateTimeUtc,
-    /// JSON lines, each ended by a newline, in the format of the log object.
+    /// Where in the log's object its lines begin, in bytes; null while they are here.
+    pub object_offset: Option<i64>,
+    /// Which storage has that object.
+    pub object_place: Option<Place>,
+    /// When the lines of each call arrived, as JSON, in an entry of the index that has those of several calls.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub arrivals: Option<String>,
+    /// JSON lines, each ended by a newline, in the format of the log object; empty when they are there.
     #[sea_orm(column_type = "Text")]
     pub body: String,
 }

@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::place::Place;
+
 /// How far an execution's log has been written.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -23,6 +25,24 @@ pub struct Model {
     pub ended: bool,
     /// When the runner appended a line or said that it lives.
     pub heartbeat_at: Option<DateTimeUtc>,
+    /// The lines before this one are in the log's object.
+    pub archived_seq: i64,
+    /// Bytes of these lines: the size of the object.
+    pub archived_bytes: i64,
+    /// Which storage has the object; null before its first line.
+    pub object_place: Option<Place>,
+    /// When waiting lines are to be archived; null when none wait.
+    pub archive_due_at: Option<DateTimeUtc>,
+    /// Who is archiving: each claim has a lease of its own.
+    pub archive_lease_id: Option<Uuid>,
+    /// Until when nobody else archives.
+    pub archive_leased_until: Option<DateTimeUtc>,
+    /// Attempts to archive that have failed since the last that did not.
+    pub archive_failures: i32,
+    /// When the newest line was appended; null before the first.
+    pub last_line_at: Option<DateTimeUtc>,
+    /// Its lines were kept for as long as lines are kept, and are gone.
+    pub expired: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -15,6 +15,8 @@ pub struct Model {
     /// Unique within the tenant.
     pub key: String,
     pub name: String,
+    /// The version of the generation that was saved last; 0 before the first.
+    pub latest_version: i32,
     pub created_at: DateTimeUtc,
 }
 

@@ -6,6 +6,8 @@ use sea_orm_migration::prelude::*;
 mod m0001_executions;
 mod m0002_row_level_security;
 mod m0003_code_agents;
+mod m0004_generations;
+mod m0005_log_objects;
 
 /// All changes.
 pub struct Migrator;
@@ -17,6 +19,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_executions::Migration),
             Box::new(m0002_row_level_security::Migration),
             Box::new(m0003_code_agents::Migration),
+            Box::new(m0004_generations::Migration),
+            Box::new(m0005_log_objects::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use entity::{code_agent, code_publish};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, Condition, IntoActiveModel as _, Order, Set};
+use sea_orm::{ColumnTrait as _, Condition, IntoActiveModel as _, Set};
 use uuid::Uuid;
 
 use super::WriteTx;
@@ -14,7 +14,7 @@ use super::write::{delete, insert_many};
 use crate::auth::{Stamp, Viewer};
 use crate::clock::{Timestamp, new_id};
 use crate::domain::code::{Filter, Outcome, join_tags};
-use crate::domain::page::{Cursor, Direction, Page, Rows};
+use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::Result;
 
 /// A code agent.
@@ -46,26 +46,7 @@ impl Reader<'_> {
     /// What the database says.
     pub async fn list_code_agents(&self, filter: &Filter, page: &Page<Cursor>) -> Result<Rows<CodeAgentRow>> {
         use code_agent::Column as C;
-        let place = |cursor: &Cursor| {
-            let created_at = Timestamp::from_timestamp_micros(cursor.key).unwrap_or(Timestamp::UNIX_EPOCH);
-            Expr::tuple([Expr::val(created_at), Expr::val(cursor.id)])
-        };
-        let row = || Expr::tuple([C::CreatedAt.into_expr(), C::Id.into_expr()]);
-        let direction = match page.direction {
-            Direction::Forward => Order::Desc,
-            Direction::Backward => Order::Asc,
-        };
-        let mut select = self
-            .matching_code_agents(filter)
-            .order_by(C::CreatedAt.into_expr(), direction.clone())
-            .order_by(C::Id.into_expr(), direction)
-            .limit(page.rows + 1);
-        if let Some(after) = &page.after {
-            select = select.filter(row().lt(place(after)));
-        }
-        if let Some(before) = &page.before {
-            select = select.filter(row().gt(place(before)));
-        }
+        let select = self.matching_code_agents(filter).newest_first(C::CreatedAt, C::Id, page);
         Ok(Rows::from_read(select.all().await?, page))
     }
 

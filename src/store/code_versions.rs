@@ -12,6 +12,8 @@ use super::code_agents::CodeAgentRow;
 use super::failure::failed;
 use super::scoped::{Reader, Writable, any_of, of_executions};
 use super::write::insert_many;
+use crate::domain::limits::DATABASE_SOURCE_BYTES_MAX;
+use crate::domain::object::Place;
 use crate::domain::page::{Direction, Page, Rows};
 use crate::error::Result;
 
@@ -84,7 +86,20 @@ impl Reader<'_> {
         select.filter(code_version::Column::CodeAgentId.eq(agent.id)).count().await
     }
 
-    /// The sources of versions that have been read, by tenant and id.
+    /// The versions of this agent whose source is so large that it is an object, or will be one; and where it is.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn large_sources(&self, agent: &CodeAgentRow) -> Result<Vec<(Uuid, Option<Place>)>> {
+        use code_version::Column as C;
+        self.select_within::<code_version::Entity>(&agent.tenant_id)
+            .filter(C::CodeAgentId.eq(agent.id))
+            .filter(C::SizeBytes.gt(DATABASE_SOURCE_BYTES_MAX.max.cast_signed()))
+            .tuples([C::Id.into_expr(), C::ObjectPlace.into_expr()])
+            .await
+    }
+
+    /// The sources of versions that have been read, as far as they are in the database, by tenant and id.
     ///
     /// # Errors
     /// What the database says.

@@ -383,6 +383,7 @@ impl WriteTx {
         let on_conflict = OnConflict::columns([C::TenantId, C::Id])
             .update_columns([
                 C::Status,
+                C::GenerationId,
                 C::InputTokens,
                 C::CachedInputTokens,
                 C::OutputTokens,
@@ -437,9 +438,13 @@ impl WriteTx {
     }
 
     pub(super) async fn delete_by_key(&self, keys: &[(String, Uuid)]) -> Result<()> {
+        // In the order in which everybody locks logs, also from one part to the next.
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
         for keys in keys.chunks(INSERT_ROWS_MAX) {
             // An append that is under way has its lines stored first, so that they are deleted, too.
-            system::lock_log_streams(self, keys).await?;
+            let streams = system::lock_log_streams(self, keys).await?;
+            self.doom_log_objects(&streams).await?;
             // Payload and log stream go with it: see their foreign keys.
             delete::<execution::Entity>(
                 self,
@@ -483,6 +488,15 @@ fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
         byte_count: Set(0),
         ended: Set(is_final(row.status)),
         heartbeat_at: Set(None),
+        archived_seq: Set(0),
+        archived_bytes: Set(0),
+        object_place: Set(None),
+        archive_due_at: Set(None),
+        archive_lease_id: Set(None),
+        archive_leased_until: Set(None),
+        archive_failures: Set(0),
+        last_line_at: Set(None),
+        expired: Set(false),
     }
 }
 

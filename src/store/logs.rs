@@ -1,20 +1,26 @@
 //! Log lines: numbered in groups, read by range.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
+use chrono::TimeDelta;
 use entity::{log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, FromQueryResult, IntoActiveModel, Order};
 use uuid::Uuid;
 
+use super::arrivals::{self, Arrival, ArrivedRow};
 use super::failure::failed;
 use super::scoped::{Reader, ScopedSelect, of_executions};
 use super::write::insert_many;
 use super::{Store, WriteTx, system};
 use crate::auth::Viewer;
 use crate::clock::Timestamp;
-use crate::domain::limits::{APPEND_LINES_MAX, LOG_LINES_MAX};
+use crate::domain::limits::{
+    APPEND_LINES_MAX, ARCHIVE_AT_ONCE_BYTES, ARCHIVE_AT_ONCE_LINES, LOG_BYTES_MAX, LOG_LINES_MAX,
+};
 use crate::domain::log::{EncodedLines, NumberedLines};
+use crate::domain::object::Place;
 use crate::domain::page::Direction;
 use crate::error::{Error, Result};
 
@@ -22,19 +28,47 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct LogChunk {
     pub execution_id: Uuid,
+    pub first_seq: i64,
     pub last_seq: i64,
-    pub appended_at: Timestamp,
-    /// JSON lines.
+    byte_count: i32,
+    object_offset: Option<i64>,
+    object_place: Option<Place>,
+    /// JSON lines; empty while they are only in the log's object.
     pub body: String,
 }
 
 impl LogChunk {
-    const COLUMNS: [log_chunk::Column; 4] = [
+    pub(super) const COLUMNS: [log_chunk::Column; 7] = [
         log_chunk::Column::ExecutionId,
+        log_chunk::Column::FirstSeq,
         log_chunk::Column::LastSeq,
-        log_chunk::Column::AppendedAt,
+        log_chunk::Column::ByteCount,
+        log_chunk::Column::ObjectOffset,
+        log_chunk::Column::ObjectPlace,
         log_chunk::Column::Body,
     ];
+
+    /// Its lines from number `seq` on, once it has its text.
+    pub fn lines_from(&self, seq: i64) -> &str {
+        let skipped = usize::try_from(seq - self.first_seq).unwrap_or(0);
+        let mut ends = self.body.match_indices('\n').map(|(end, _)| end + 1);
+        let start = if skipped == 0 { Some(0) } else { ends.nth(skipped - 1) };
+        start.and_then(|start| self.body.get(start..)).unwrap_or_default()
+    }
+
+    /// Where its lines are, unless they are here.
+    pub fn archived(&self) -> Option<ArchivedAt> {
+        let from = u64::try_from(self.object_offset?).ok()?;
+        let bytes = u64::try_from(self.byte_count).ok()?;
+        Some(ArchivedAt { place: self.object_place?, bytes: from..from + bytes })
+    }
+}
+
+/// Where in the object of its log a chunk has its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedAt {
+    pub place: Place,
+    pub bytes: Range<u64>,
 }
 
 /// How far a log has been written.
@@ -127,13 +161,15 @@ pub enum LogsOf<'a> {
 impl Store {
     /// Numbers and stores the lines of many calls in one transaction, each call's all or not at all.
     ///
-    /// The answers stand in the order of the calls. They are true once this returns `Ok`.
+    /// The answers stand in the order of the calls. They are true once this returns `Ok`. Lines wait for `archive_after` at
+    /// most until they are due to be archived.
     ///
     /// # Errors
     /// `UNAVAILABLE` or `INTERNAL` when the transaction failed as a whole, and whether that was before its commit.
     pub async fn append_logs(
         &self,
         calls: &[Append],
+        archive_after: TimeDelta,
         now: Timestamp,
     ) -> Result<Vec<Result<Appended>>, GroupFailure> {
         let tx = self.begin().await?;
@@ -149,7 +185,7 @@ impl Store {
         for (call, key) in calls.iter().zip(&keys) {
             let answer = match streams.get_mut(key) {
                 None => Err(Error::NotFound { what: "execution" }),
-                Some(stream) => append(stream, call, now).map(|(appended, new)| {
+                Some(stream) => append(stream, call, archive_after, now).map(|(appended, new)| {
                     if !new.is_empty() {
                         chunks.extend(new.into_iter().map(IntoActiveModel::into_active_model));
                         changed.insert(key, stream.clone());
@@ -172,6 +208,7 @@ impl Store {
 fn append(
     stream: &mut LogStream,
     call: &Append,
+    archive_after: TimeDelta,
     now: Timestamp,
 ) -> Result<(Appended, Vec<log_chunk::Model>)> {
     if !call.viewer.reads().admits(&stream.tenant_id, &stream.owner_id) {
@@ -202,12 +239,32 @@ fn append(
     }
     let skip = usize::try_from(count - new).map_err(Error::internal)?;
     let numbered = call.lines.number(skip, stream.next_seq);
+    let bytes = numbered.iter().map(|lines| lines.body.len() as i64).sum::<i64>();
+    if (stream.byte_count + bytes).cast_unsigned() > LOG_BYTES_MAX.max {
+        return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_BYTES_MAX });
+    }
     stream.next_seq += new;
-    stream.byte_count += numbered.iter().map(|lines| lines.body.len() as i64).sum::<i64>();
+    stream.byte_count += bytes;
     stream.heartbeat_at = Some(now);
+    stream.last_line_at = Some(now);
+    stream.archive_due_at = Some(archive_due_at(stream, archive_after, now));
     let appended = Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
     Ok((appended, chunks.collect::<Result<_>>()?))
+}
+
+/// When the lines of a log that wait are due to be archived.
+pub(super) fn archive_due_at(stream: &LogStream, archive_after: TimeDelta, now: Timestamp) -> Timestamp {
+    let is_much = stream.next_seq - stream.archived_seq >= ARCHIVE_AT_ONCE_LINES
+        || stream.byte_count - stream.archived_bytes >= ARCHIVE_AT_ONCE_BYTES;
+    match stream.archive_due_at {
+        _ if stream.ended => now,
+        // One that is put off because storage failed stays put off.
+        Some(due_at) if !is_much || stream.archive_failures > 0 => due_at,
+        Some(due_at) => Ord::min(due_at, now),
+        None if is_much => now,
+        None => now + archive_after,
+    }
 }
 
 fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<log_chunk::Model> {
@@ -222,14 +279,31 @@ fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<log
         levels: lines.levels.bits(),
         byte_count: i32::try_from(lines.body.len()).map_err(Error::internal)?,
         appended_at: now,
+        object_offset: None,
+        object_place: None,
+        arrivals: None,
         body: lines.body,
     })
 }
 
-async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) -> Result<()> {
+pub(super) async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) -> Result<()> {
     use log_stream::Column as C;
     let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
-        .update_columns([C::NextSeq, C::ByteCount, C::Ended, C::HeartbeatAt])
+        .update_columns([
+            C::NextSeq,
+            C::ByteCount,
+            C::Ended,
+            C::HeartbeatAt,
+            C::ArchivedSeq,
+            C::ArchivedBytes,
+            C::ObjectPlace,
+            C::ArchiveDueAt,
+            C::ArchiveLeaseId,
+            C::ArchiveLeasedUntil,
+            C::ArchiveFailures,
+            C::LastLineAt,
+            C::Expired,
+        ])
         .to_owned();
     let rows = streams.map(|stream| stream.into_active_model()).collect();
     insert_many::<log_stream::Entity>(tx, rows, Some(on_conflict)).await.map_err(failed)
@@ -255,7 +329,14 @@ impl WriteTx {
         let streams = system::lock_log_streams(self, &keys).await?;
         let changed = streams.into_iter().map(|stream| {
             let has_ended = ended.contains(&(stream.tenant_id.clone(), stream.execution_id));
-            LogStream { ended: stream.ended || has_ended, heartbeat_at: Some(now), ..stream }
+            let waits = stream.next_seq > stream.archived_seq;
+            LogStream {
+                ended: stream.ended || has_ended,
+                heartbeat_at: Some(now),
+                // At its end everything that waits is archived at once.
+                archive_due_at: if has_ended && waits { Some(now) } else { stream.archive_due_at },
+                ..stream
+            }
         });
         save_streams(self, changed).await
     }
@@ -317,45 +398,18 @@ impl Reader<'_> {
         with_levels(select, selection.levels)
     }
 
-    /// The newest chunks of many executions, newest first, from before `before` on.
+    /// The newest calls that appended lines to any of many executions, newest first, at most `rows` of them; with levels,
+    /// those whose lines may be of them. One statement, so that what is being archived meanwhile changes nothing.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn newest_log_chunks(
+    pub async fn newest_arrivals(
         &self,
         of: LogsOf<'_>,
-        before: Option<&LogChunk>,
         levels: Option<i16>,
-        chunks: u64,
-    ) -> Result<Vec<LogChunk>> {
-        let select = self.select_newest_chunks(of, before, levels, chunks);
-        self.union_all(vec![select], LogChunk::COLUMNS).await
-    }
-
-    /// The sizes of the chunks that [`Self::newest_log_chunks`] would read.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn newest_log_chunk_sizes(
-        &self,
-        of: LogsOf<'_>,
-        before: Option<&LogChunk>,
-        levels: Option<i16>,
-        chunks: u64,
-    ) -> Result<Vec<ChunkSize>> {
-        let select = self.select_newest_chunks(of, before, levels, chunks);
-        self.union_all(vec![select], ChunkSize::COLUMNS).await
-    }
-
-    fn select_newest_chunks(
-        &self,
-        of: LogsOf<'_>,
-        before: Option<&LogChunk>,
-        levels: Option<i16>,
-        chunks: u64,
-    ) -> ScopedSelect<'_, '_, log_chunk::Entity> {
+        rows: u64,
+    ) -> Result<Vec<Arrival>> {
         use log_chunk::Column as C;
-        let key = [C::AppendedAt, C::ExecutionId, C::LastSeq];
         let mut select = match of {
             LogsOf::WorkflowRun(id) => self.select::<log_chunk::Entity>().filter(C::WorkflowRunId.eq(id)),
             LogsOf::CodeAgent { tenant_id, id } => {
@@ -363,16 +417,12 @@ impl Reader<'_> {
             }
         }
         .filter(Expr::cust(NOT_DISCARDED))
-        .limit(chunks);
-        for column in key {
+        .limit(rows);
+        for column in [C::AppendedAt, C::ExecutionId, C::LastSeq] {
             select = select.order_by(column.into_expr(), Order::Desc);
         }
-        if let Some(chunk) = before {
-            let place =
-                [Expr::val(chunk.appended_at), Expr::val(chunk.execution_id), Expr::val(chunk.last_seq)];
-            select = select.filter(Expr::tuple(key.map(|column| column.into_expr())).lt(Expr::tuple(place)));
-        }
-        with_levels(select, levels)
+        let found = self.union_all(vec![with_levels(select, levels)], ArrivedRow::COLUMNS).await?;
+        arrivals::newest(found, usize::try_from(rows).unwrap_or(usize::MAX))
     }
 }
 

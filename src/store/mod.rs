@@ -40,6 +40,8 @@
 //!
 //! What workers do for all tenants is a closed list of named operations in `system`.
 
+mod archive;
+mod arrivals;
 mod code_agents;
 mod code_versions;
 mod connect;
@@ -47,6 +49,8 @@ mod dialect;
 mod executions;
 mod failure;
 mod feed;
+mod generations;
+mod jobs;
 mod logs;
 mod projects;
 mod scoped;
@@ -63,12 +67,17 @@ use sea_orm::{
 use crate::auth::Viewer;
 use crate::error::Result;
 
+pub use archive::{Archived, Behind, Release, WaitingChunk};
+pub use arrivals::Arrival;
 pub use code_agents::CodeAgentRow;
 pub use code_versions::{CodeVersionKey, CodeVersionRow};
 pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
+pub use generations::GenerationRow;
+pub use jobs::{JobKind, JobRow, NewJob, upload_job};
 pub use logs::{
-    Append, Appended, ChunkSelection, ChunkSize, GroupFailure, LogChunk, LogRange, LogStream, LogsOf,
+    Append, Appended, ArchivedAt, ChunkSelection, ChunkSize, GroupFailure, LogChunk, LogRange, LogStream,
+    LogsOf,
 };
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use entity::project;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, Order, Set};
+use sea_orm::sea_query::{ExprTrait as _, OnConflict};
+use sea_orm::{ColumnTrait as _, Set};
 use uuid::Uuid;
 
 use super::WriteTx;
@@ -14,7 +13,7 @@ use super::scoped::{Reader, any_of};
 use super::write::insert_many;
 use crate::auth::Stamp;
 use crate::clock::Timestamp;
-use crate::domain::page::{Cursor, Direction, Page, Rows};
+use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::Result;
 
 /// A project.
@@ -57,26 +56,7 @@ impl Reader<'_> {
     /// What the database says.
     pub async fn list_projects(&self, page: &Page<Cursor>) -> Result<Rows<ProjectRow>> {
         use project::Column as C;
-        let place = |cursor: &Cursor| {
-            let created_at = Timestamp::from_timestamp_micros(cursor.key).unwrap_or(Timestamp::UNIX_EPOCH);
-            Expr::tuple([Expr::val(created_at), Expr::val(cursor.id)])
-        };
-        let row = || Expr::tuple([C::CreatedAt.into_expr(), C::Id.into_expr()]);
-        let direction = match page.direction {
-            Direction::Forward => Order::Desc,
-            Direction::Backward => Order::Asc,
-        };
-        let mut select = self
-            .select::<project::Entity>()
-            .order_by(C::CreatedAt.into_expr(), direction.clone())
-            .order_by(C::Id.into_expr(), direction)
-            .limit(page.rows + 1);
-        if let Some(after) = &page.after {
-            select = select.filter(row().lt(place(after)));
-        }
-        if let Some(before) = &page.before {
-            select = select.filter(row().gt(place(before)));
-        }
+        let select = self.select::<project::Entity>().newest_first(C::CreatedAt, C::Id, page);
         Ok(Rows::from_read(select.all().await?, page))
     }
 
@@ -108,6 +88,7 @@ impl WriteTx {
                 owner_id: Set(stamp.owner_id().to_owned()),
                 key: Set(key),
                 name: Set(name),
+                latest_version: Set(0),
                 created_at: Set(now),
             })
             .collect();

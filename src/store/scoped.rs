@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use super::failure::failed;
 use crate::auth::{Scope, Viewer};
+use crate::clock::Timestamp;
+use crate::domain::page::{Cursor, Direction, Page};
 use crate::error::{Error, Result};
 
 /// A table whose rows belong to somebody.
@@ -43,7 +45,9 @@ owned!(
     code_agent,
     code_version,
     code_source,
-    code_publish
+    code_publish,
+    generation,
+    generation_manifest
 );
 
 /// Reads what one viewer may see.
@@ -138,6 +142,29 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     pub(super) fn limit(mut self, rows: u64) -> Self {
         self.select = self.select.limit(rows);
         self
+    }
+
+    /// A page of the rows, newest first, and one row more that tells whether there are others. A cursor's key is
+    /// `created_at` in microseconds.
+    pub(super) fn newest_first(mut self, created_at: E::Column, id: E::Column, page: &Page<Cursor>) -> Self {
+        let place = |cursor: &Cursor| {
+            let created_at = Timestamp::from_timestamp_micros(cursor.key).unwrap_or(Timestamp::UNIX_EPOCH);
+            Expr::tuple([Expr::val(created_at), Expr::val(cursor.id)])
+        };
+        let row = || Expr::tuple([created_at.into_expr(), id.into_expr()]);
+        let order = match page.direction {
+            Direction::Forward => Order::Desc,
+            Direction::Backward => Order::Asc,
+        };
+        if let Some(after) = &page.after {
+            self = self.filter(row().lt(place(after)));
+        }
+        if let Some(before) = &page.before {
+            self = self.filter(row().gt(place(before)));
+        }
+        self.order_by(created_at.into_expr(), order.clone())
+            .order_by(id.into_expr(), order)
+            .limit(page.rows + 1)
     }
 
     /// Locks the rows until the transaction ends. SQLite's one writer has them already.

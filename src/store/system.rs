@@ -3,7 +3,8 @@
 use entity::{change_event, execution, log_stream};
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Statement,
 };
 use uuid::Uuid;
 
@@ -14,6 +15,11 @@ use super::{Store, WriteTx};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use entity::change_event::Kind;
+
+/// Free pages that stay in SQLite's file: 8 MiB.
+const FREE_PAGES_KEPT: i64 = 2_048;
+/// Pages that are given back in one transaction: 4 MiB.
+const FREE_PAGES_AT_ONCE: i64 = 1_024;
 
 /// Locks the numbering of logs, in one order, so that two transactions cannot wait for each other.
 ///
@@ -61,6 +67,32 @@ impl Store {
         tx.delete_by_key(&keys).await?;
         tx.commit().await?;
         Ok(gone)
+    }
+
+    /// Gives the pages of SQLite's file that are free back to the disk, a few at a time, but for some that the next rows take;
+    /// a file that was not made for it (`auto_vacuum`) keeps them all. PostgreSQL's own autovacuum makes room for new rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn give_back_disk(&self) -> Result<()> {
+        if self.0.dialect.is_postgres() {
+            return Ok(());
+        }
+        let free = Statement::from_string(self.0.dialect.backend(), "PRAGMA freelist_count");
+        let mut before = i64::MAX;
+        loop {
+            let row = self.0.read.query_one_raw(free.clone()).await.map_err(failed)?;
+            let pages = row.map(|row| row.try_get_by_index::<i64>(0)).transpose().map_err(failed)?;
+            let pages = pages.unwrap_or(0);
+            if pages <= FREE_PAGES_KEPT || pages >= before {
+                return Ok(());
+            }
+            before = pages;
+            let give_back = format!("PRAGMA incremental_vacuum({FREE_PAGES_AT_ONCE})");
+            self.0.write.execute_unprepared(&give_back).await.map_err(failed)?;
+            // Others write in between.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Removes at most `rows` events of the change feed that are older than `before`; says how many. Events have no data
