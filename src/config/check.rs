@@ -7,15 +7,20 @@ use reqwest::Url;
 
 use super::problem::Problems;
 use super::settings::{self, Settings};
+use super::storage::Wrong;
 use super::{
-    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Ownership, Problem, Secret, Synchronous,
-    Tokens, parse,
+    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, Ownership, Problem, Secret, Storage,
+    Synchronous, Tokens, parse,
 };
 
 /// The file in the data folder for a secret that nobody configured.
 const OWN_SECRET_FILE: &str = "jwt-secret";
 /// The file in the data folder for a database that nobody configured.
 const DATABASE_FILE: &str = "runledger.db";
+/// The least text that may wait to be archived: what a few calls bring.
+const LOG_WAITING_BYTES_MIN: u64 = 1 << 20;
+/// An exbibyte.
+const LOG_WAITING_BYTES_MAX: u64 = 1 << 60;
 /// Where a Supabase project publishes its signing keys.
 const SUPABASE_JWKS_PATH: &str = "/auth/v1/.well-known/jwks.json";
 
@@ -30,7 +35,15 @@ impl Settings {
             None => Some(AllowedOrigins::Own),
         };
         let database = database(&self.database, data_dir.as_deref(), &mut problems);
-        let tokens = tokens(&self.tokens, listen, data_dir.as_deref(), &mut problems);
+        let project = match &self.tokens.supabase_url {
+            Some(url) => problems.parse("SUPABASE_URL", url, parse::base_url).map(Some).ok_or(Wrong),
+            None => Ok(None),
+        };
+        let project = project.as_ref().map(Option::as_ref).map_err(|wrong| *wrong);
+        let tokens =
+            tokens(&self.tokens, project.unwrap_or_default(), listen, data_dir.as_deref(), &mut problems);
+        let storage = Storage::check(&self.storage, project, data_dir.as_deref(), &mut problems);
+        let logs = logs(&self.logs, &mut problems);
         let log = log(&self.logging, &mut problems);
         let whole = || {
             Some(Config {
@@ -39,11 +52,31 @@ impl Settings {
                 allowed_origins: allowed_origins?,
                 database: database?,
                 tokens: tokens?,
+                storage: storage?,
+                logs: logs?,
                 log: log?,
             })
         };
         problems.finish(whole())
     }
+}
+
+fn logs(written: &settings::Logs, problems: &mut Problems) -> Option<Logs> {
+    let interval = &written.log_flush_interval_seconds;
+    let interval = problems.parse("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", interval, parse::number(1..=3_600));
+    let days = &written.log_retention_days;
+    let days = problems.parse("RUNLEDGER_LOG_RETENTION_DAYS", days, parse::number(0..=36_500));
+    let bytes = &written.log_waiting_bytes_max;
+    let bytes = problems.parse(
+        "RUNLEDGER_LOG_WAITING_BYTES_MAX",
+        bytes,
+        parse::number(LOG_WAITING_BYTES_MIN..=LOG_WAITING_BYTES_MAX),
+    );
+    Some(Logs {
+        flush_interval_seconds: interval?,
+        retention_days: Some(days?).filter(|days| *days > 0),
+        waiting_bytes_max: bytes?,
+    })
 }
 
 fn log(written: &settings::Logging, problems: &mut Problems) -> Option<Log> {
@@ -77,11 +110,12 @@ fn database(
 
 fn tokens(
     written: &settings::Tokens,
+    project: Option<&Url>,
     listen: Option<SocketAddr>,
     data_dir: Option<&Path>,
     problems: &mut Problems,
 ) -> Option<Tokens> {
-    let keys = keys(written, listen, data_dir, problems);
+    let keys = keys(written, project, listen, data_dir, problems);
     let issuers = problems.parse_list("RUNLEDGER_JWT_ISSUER", written.jwt_issuer.as_deref(), parse::text);
     let audiences =
         problems.parse_list("RUNLEDGER_JWT_AUDIENCE", written.jwt_audience.as_deref(), parse::text);
@@ -96,13 +130,14 @@ fn tokens(
 
 /// Where keys come from, Runledger's own settings first.
 ///
-/// `SUPABASE_URL` also serves storage, so it alone does not open a server whose operator said whose tokens count: its
+/// `SUPABASE_URL` also serves storage (with `SUPABASE_SERVICE_KEY`, which plays no part here), so it alone does not open a server whose operator said whose tokens count: its
 /// keys are used when `SUPABASE_JWT_SECRET` asks for Supabase's users, or when no other key is configured. They are
 /// used beside that secret, because a project that moves to signing keys has valid tokens of both kinds. No issuer is
 /// derived from the URL: only the project has its keys, a self-hosted project's `iss` is its public address, and its
 /// service_role key says `supabase`.
 fn keys(
     written: &settings::Tokens,
+    project: Option<&Url>,
     listen: Option<SocketAddr>,
     data_dir: Option<&Path>,
     problems: &mut Problems,
@@ -114,8 +149,7 @@ fn keys(
     let supabase = secret("SUPABASE_JWT_SECRET", written.supabase_jwt_secret.as_ref());
     let second = supabase.filter(|supabase| own.as_ref() != Some(supabase));
     let urls = problems.parse_list("RUNLEDGER_JWKS_URLS", written.jwks_urls.as_deref(), parse::http_url);
-    let project =
-        written.supabase_url.as_deref().and_then(|url| problems.parse("SUPABASE_URL", url, supabase_jwks));
+    let project = project.and_then(|url| problems.parse("SUPABASE_URL", url.as_str(), supabase_jwks));
 
     let decided = written.jwt_secret.is_some() || written.jwks_urls.is_some();
     let project = project.filter(|_| !decided || written.supabase_jwt_secret.is_some());
@@ -151,8 +185,7 @@ fn unsafe_address(listen: SocketAddr) -> String {
 }
 
 fn supabase_jwks(url: &str) -> Result<Url, String> {
-    let project = parse::http_url(url)?;
-    parse::http_url(&format!("{}{SUPABASE_JWKS_PATH}", project.as_str().trim_end_matches('/')))
+    parse::http_url(&format!("{}{SUPABASE_JWKS_PATH}", url.trim_end_matches('/')))
 }
 
 #[cfg(test)]
@@ -209,10 +242,31 @@ mod tests {
             ("--supabase-url", "project.supabase.co", "SUPABASE_URL"),
             ("--org-claim", "a..b", "RUNLEDGER_ORG_CLAIM"),
             ("--ownership", "all", "RUNLEDGER_OWNERSHIP"),
+            ("--blob-backend", "ftp", "RUNLEDGER_BLOB_BACKEND"),
+            ("--use-cloud-storage", "perhaps", "USE_CLOUD_STORAGE"),
+            ("--aws-access-key-id", "two words", "AWS_ACCESS_KEY_ID"),
+            ("--aws-secret-access-key", "hunter2 hunter2", "AWS_SECRET_ACCESS_KEY"),
+            ("--aws-endpoint-url", "s3.example.com", "AWS_ENDPOINT_URL"),
+            ("--aws-region", "Frankfurt (Main)", "AWS_REGION"),
+            ("--supabase-service-key", "hunter2\n", "SUPABASE_SERVICE_KEY"),
+            ("--supabase-bucket", "a", "SUPABASE_BUCKET"),
+            ("--code-bucket", "Code", "RUNLEDGER_CODE_BUCKET"),
+            ("--log-bucket", "../logs", "RUNLEDGER_LOG_BUCKET"),
+            ("--cache-path", " ", "CACHE_PATH"),
+            ("--cache-ttl-hours", "0", "CACHE_TTL_HOURS"),
+            ("--max-cache-age-hours", "1.5", "MAX_CACHE_AGE_HOURS"),
+            ("--cache-bytes-max", "10GB", "RUNLEDGER_CACHE_BYTES_MAX"),
+            ("--auto-cleanup-enabled", "maybe", "AUTO_CLEANUP_ENABLED"),
+            ("--cleanup-interval-hours", "-1", "CLEANUP_INTERVAL_HOURS"),
+            ("--public-url", "runledger.example.com", "RUNLEDGER_PUBLIC_URL"),
+            ("--log-flush-interval-seconds", "0", "RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS"),
+            ("--log-retention-days", "-1", "RUNLEDGER_LOG_RETENTION_DAYS"),
+            ("--log-waiting-bytes-max", "1", "RUNLEDGER_LOG_WAITING_BYTES_MAX"),
             ("--log", "a=b=c", "RUNLEDGER_LOG"),
             ("--log-format", "xml", "RUNLEDGER_LOG_FORMAT"),
         ];
-        let flags: Vec<&str> = mistakes.iter().flat_map(|(flag, value, _)| [*flag, *value]).collect();
+        let flags: Vec<String> = mistakes.iter().map(|(flag, value, _)| format!("{flag}={value}")).collect();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
 
         let problems = check(&flags).unwrap_err();
         let mut found: Vec<&str> = problems.iter().map(|problem| problem.variable).collect();

@@ -11,6 +11,7 @@ mod parse;
 mod problem;
 mod secret;
 mod settings;
+mod storage;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub use claim_path::ClaimPath;
 pub use problem::Problem;
 pub use secret::Secret;
 pub use settings::Settings;
+pub use storage::{Buckets, Cache, Cloud, S3, Storage, Supabase};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +38,23 @@ pub struct Config {
     pub database: Database,
     /// Whose tokens are accepted, and what they mean.
     pub tokens: Tokens,
+    /// Where objects are.
+    pub storage: Storage,
+    /// How long lines of executions stay in the database, and how long they are kept.
+    pub logs: Logs,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// The logs of executions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logs {
+    /// How old lines may get before they are moved to their log's object.
+    pub flush_interval_seconds: u32,
+    /// How long after its last line a log is kept; `None` for ever.
+    pub retention_days: Option<u32>,
+    /// How much text may wait for storage.
+    pub waiting_bytes_max: u64,
 }
 
 /// Where rows are.

@@ -1,13 +1,15 @@
 //! From text to one checked value. An error completes the sentence "it must be …".
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
+use std::str::FromStr;
 
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
+use super::storage::Backend;
 use super::{AllowedOrigins, Database, LogFormat, Ownership, Secret, Synchronous};
 use crate::domain::limits::JWT_SECRET_BYTES_MIN;
 
@@ -33,8 +35,20 @@ pub(super) fn synchronous(value: &str) -> Result<Synchronous, String> {
     word(value, &[("FULL", Synchronous::Full), ("NORMAL", Synchronous::Normal)])
 }
 
+pub(super) fn backend(value: &str) -> Result<Backend, String> {
+    word(value, &[("local", Backend::Local), ("s3", Backend::S3), ("supabase", Backend::Supabase)])
+}
+
+pub(super) fn boolean(value: &str) -> Result<bool, String> {
+    let words = [("true", true), ("1", true), ("yes", true), ("false", false), ("0", false), ("no", false)];
+    word(value, &words).map_err(|_| "true or false".into())
+}
+
 /// A whole number in a range.
-pub(super) fn number(range: RangeInclusive<u32>) -> impl FnOnce(&str) -> Result<u32, String> {
+pub(super) fn number<T>(range: RangeInclusive<T>) -> impl FnOnce(&str) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
     move |value| {
         let number = value.trim().parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
@@ -82,6 +96,35 @@ pub(super) fn http_url(value: &str) -> Result<Url, String> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| "a URL that begins with https:// or http://".into())
+}
+
+/// An `http` or `https` URL that paths are put behind.
+pub(super) fn base_url(value: &str) -> Result<Url, String> {
+    let is_base = |url: &Url| {
+        url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    http_url(value).ok().filter(is_base).ok_or_else(|| {
+        "a URL that begins with https:// or http://, without a user, parameters or a fragment".into()
+    })
+}
+
+/// A key as it is sent in a header.
+pub(super) fn credential(value: &str) -> Result<String, String> {
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("printable ASCII characters without spaces".into());
+    }
+    Ok(value.to_owned())
+}
+
+pub(super) fn region(value: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if value.is_empty() || !value.bytes().all(is_plain) {
+        return Err("lower-case letters, digits and hyphens, such as eu-central-1, or auto".into());
+    }
+    Ok(value.to_owned())
 }
 
 /// An issuer or audience: compared as it is, so anything printable.

@@ -17,6 +17,10 @@ pub struct Settings {
     #[command(flatten)]
     pub(super) tokens: Tokens,
     #[command(flatten)]
+    pub(super) storage: Storage,
+    #[command(flatten)]
+    pub(super) logs: Logs,
+    #[command(flatten)]
     pub(super) logging: Logging,
 }
 
@@ -86,6 +90,8 @@ pub(super) struct Tokens {
     ///
     /// Tokens of its signing keys are accepted (the JWKS under `/auth/v1`), unless RUNLEDGER_JWT_SECRET or
     /// RUNLEDGER_JWKS_URLS says whose tokens count and SUPABASE_JWT_SECRET is absent.
+    ///
+    /// With SUPABASE_SERVICE_KEY, objects are kept in the project's storage: see Storage.
     #[arg(long, env = "SUPABASE_URL", value_name = "URL")]
     pub(super) supabase_url: Option<String>,
 
@@ -117,6 +123,110 @@ pub(super) struct Tokens {
     /// `tenant`: members read all rows of their tenant. `user`: only their own rows.
     #[arg(long, env = "RUNLEDGER_OWNERSHIP", value_name = "RULE", default_value = "tenant")]
     pub(super) ownership: String,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub(super) struct Storage {
+    /// Where archives, large sources and archived logs are kept: `local` (this machine's disk), `s3` or `supabase`.
+    ///
+    /// Without it: `supabase` when SUPABASE_URL and SUPABASE_SERVICE_KEY are both set, else `local`.
+    #[arg(long, env = "RUNLEDGER_BLOB_BACKEND", value_name = "BACKEND")]
+    pub(super) blob_backend: Option<String>,
+
+    /// `false`: nothing is sent to `s3` or `supabase`. What is only there is still read while the keys are set.
+    #[arg(long, env = "USE_CLOUD_STORAGE", value_name = "true|false", default_value = "true")]
+    pub(super) use_cloud_storage: String,
+
+    /// Access key of an S3 storage; `s3` needs it.
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", value_name = "KEY")]
+    pub(super) aws_access_key_id: Option<String>,
+
+    /// Secret key of an S3 storage; `s3` needs it.
+    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", value_name = "SECRET", hide_env_values = true)]
+    pub(super) aws_secret_access_key: Option<Secret>,
+
+    /// Address of an S3 storage that is not AWS, such as Cloudflare R2 or MinIO. Buckets are then named in the path.
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
+    pub(super) aws_endpoint_url: Option<String>,
+
+    /// Region of the buckets; `auto` for Cloudflare R2.
+    #[arg(long, env = "AWS_REGION", value_name = "REGION", default_value = "us-east-1")]
+    pub(super) aws_region: String,
+
+    /// Secret key of the Supabase project, `sb_secret_…` or the legacy service_role key; `supabase` needs it.
+    ///
+    /// It has no part in whose tokens are accepted.
+    #[arg(long, env = "SUPABASE_SERVICE_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(super) supabase_service_key: Option<Secret>,
+
+    /// Bucket of the archives of generations, whatever the backend.
+    #[arg(long, env = "SUPABASE_BUCKET", value_name = "BUCKET", default_value = "codebegen-projects")]
+    pub(super) supabase_bucket: String,
+
+    /// Bucket of the large sources of code agents.
+    #[arg(long, env = "RUNLEDGER_CODE_BUCKET", value_name = "BUCKET", default_value = "code-agents")]
+    pub(super) code_bucket: String,
+
+    /// Bucket of archived logs.
+    #[arg(long, env = "RUNLEDGER_LOG_BUCKET", value_name = "BUCKET", default_value = "agent-logs")]
+    pub(super) log_bucket: String,
+
+    /// Folder for local copies of objects. Without it: `cache` in the data folder.
+    #[arg(long, env = "CACHE_PATH", value_name = "FOLDER")]
+    pub(super) cache_path: Option<String>,
+
+    /// A local copy that nobody has read for this many hours is dropped by the cleanup.
+    #[arg(long, env = "CACHE_TTL_HOURS", value_name = "HOURS", default_value = "24")]
+    pub(super) cache_ttl_hours: String,
+
+    /// A local copy that was fetched this many hours ago is dropped by the cleanup.
+    #[arg(long, env = "MAX_CACHE_AGE_HOURS", value_name = "HOURS", default_value = "24")]
+    pub(super) max_cache_age_hours: String,
+
+    /// The most bytes of all local copies together; 10 GiB unless it is set.
+    #[arg(long, env = "RUNLEDGER_CACHE_BYTES_MAX", value_name = "BYTES", default_value = "10737418240")]
+    pub(super) cache_bytes_max: String,
+
+    /// Whether local copies are cleaned up.
+    #[arg(long, env = "AUTO_CLEANUP_ENABLED", value_name = "true|false", default_value = "true")]
+    pub(super) auto_cleanup_enabled: String,
+
+    /// Hours between two cleanups of local copies.
+    #[arg(long, env = "CLEANUP_INTERVAL_HOURS", value_name = "HOURS", default_value = "6")]
+    pub(super) cleanup_interval_hours: String,
+
+    /// How clients reach Runledger, such as `https://runledger.example.com`: the beginning of the download links that it
+    /// makes itself.
+    ///
+    /// Without it: `http://` and the address that it listens on.
+    #[arg(long, env = "RUNLEDGER_PUBLIC_URL", value_name = "URL")]
+    pub(super) public_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logs of executions")]
+pub(super) struct Logs {
+    /// After how many seconds lines are moved from the database to the log's object, 1 to 3600.
+    ///
+    /// Sooner when 1,000 lines or 1 MiB wait, and when the execution ends.
+    #[arg(long, env = "RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", value_name = "SECONDS", default_value = "20")]
+    pub(super) log_flush_interval_seconds: String,
+
+    /// For how many days after its last line the log of an ended execution is kept; 0 keeps it for ever.
+    #[arg(long, env = "RUNLEDGER_LOG_RETENTION_DAYS", value_name = "DAYS", default_value = "7")]
+    pub(super) log_retention_days: String,
+
+    /// How many bytes of lines may wait in the database for a storage that does not take them.
+    ///
+    /// Beyond, lines are refused with UNAVAILABLE until storage takes them again.
+    #[arg(
+        long,
+        env = "RUNLEDGER_LOG_WAITING_BYTES_MAX",
+        value_name = "BYTES",
+        default_value = "10737418240"
+    )]
+    pub(super) log_waiting_bytes_max: String,
 }
 
 #[derive(Debug, Clone, Args)]

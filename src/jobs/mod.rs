@@ -1,52 +1,33 @@
 //! Work in the background. What is to be done is known from rows, so that it is found again after a restart; each step
 //! is idempotent, and several processes may be at it at once.
+//!
+//! [`sweep()`] needs no rows of its own: it looks for what is due. [`work()`] does what stands in the table `job`, under a
+//! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs.
 
-use std::time::Duration;
+mod clean;
+mod delete;
+mod expire;
+mod retry;
+mod source;
+mod start;
+mod sweep;
+mod upload;
+mod worker;
 
-use chrono::TimeDelta;
-
-use crate::clock::now;
-use crate::domain::limits::FEED_RETENTION_HOURS;
-use crate::error::Result;
-use crate::event::{Topic, Wakeups};
+use crate::event::Wakeups;
+use crate::storage::Storage;
 use crate::store::Store;
 
-const SWEEP_INTERVAL_SECONDS: u64 = 10;
-/// Rows removed in one transaction: few enough that nobody waits for it.
-const SWEEP_ROWS: u64 = 500;
-/// Events outlive the last cursor that reaches them, so that no reader finds a gap.
-const FEED_MARGIN_HOURS: i64 = 1;
+pub use clean::clean;
+pub use expire::expire;
+pub use start::{plan, prepare_buckets};
+pub use sweep::sweep;
+pub use worker::work;
 
-/// Sweeps for ever: discards executions that were not to be kept, forgets changes that no cursor reaches.
-pub async fn sweep(store: Store, wakeups: Wakeups) {
-    let mut timer = tokio::time::interval(Duration::from_secs(SWEEP_INTERVAL_SECONDS));
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        timer.tick().await;
-        if let Err(error) = discard_executions(&store, &wakeups).await {
-            tracing::warn!(?error, "could not discard executions; trying again later");
-        }
-        if let Err(error) = forget_changes(&store).await {
-            tracing::warn!(?error, "could not forget old changes; trying again later");
-        }
-    }
-}
-
-async fn discard_executions(store: &Store, wakeups: &Wakeups) -> Result<()> {
-    loop {
-        let gone = store.discard_executions(now(), SWEEP_ROWS).await?;
-        let topics = gone.iter().flat_map(|row| {
-            [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
-        });
-        wakeups.announce(topics);
-        if (gone.len() as u64) < SWEEP_ROWS {
-            return Ok(());
-        }
-    }
-}
-
-async fn forget_changes(store: &Store) -> Result<()> {
-    let before = now() - TimeDelta::hours(FEED_RETENTION_HOURS + FEED_MARGIN_HOURS);
-    while store.forget_changes(before, SWEEP_ROWS).await? == SWEEP_ROWS {}
-    Ok(())
+/// What jobs work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    pub store: Store,
+    pub storage: Storage,
+    pub wakeups: Wakeups,
 }

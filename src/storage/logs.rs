@@ -1,0 +1,62 @@
+//! The objects of logs: `job-{executionId}.log` in their bucket.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use uuid::Uuid;
+
+use super::{Storage, unavailable};
+use crate::blob::{BlobError, Result as BlobResult};
+use crate::domain::object::{ObjectKey, ObjectName, Place};
+use crate::error::Result;
+
+/// What logs are: JSON lines.
+const LOG_TYPE: &str = "application/x-ndjson";
+
+impl Storage {
+    /// The log of an execution.
+    pub fn log(&self, execution_id: Uuid) -> ObjectName {
+        ObjectName { bucket: self.0.buckets.logs.clone(), key: ObjectKey::log(execution_id) }
+    }
+
+    /// Whether adding to an object at this place means to send all of it again.
+    pub fn rewrites(&self, place: Place) -> bool {
+        self.at(place).is_ok_and(|store| store.rewrites())
+    }
+
+    /// Makes the object of a log end with `lines`, which begin at `offset`.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn append_log(
+        &self,
+        place: Place,
+        execution_id: Uuid,
+        offset: u64,
+        lines: Bytes,
+    ) -> BlobResult<()> {
+        let name = self.log(execution_id);
+        let store = self.to_send_to(place, &name.bucket).await?;
+        let appended = store.append(&name, offset, lines, LOG_TYPE).await;
+        self.noting_missing_bucket(place, &name.bucket, appended)
+    }
+
+    /// Some bytes of the object of a log.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when storage does not give them now.
+    pub async fn read_log(&self, place: Place, execution_id: Uuid, bytes: Range<u64>) -> Result<Vec<u8>> {
+        let length = bytes.end - bytes.start;
+        let read = async {
+            let pieces: Vec<Bytes> =
+                self.at(place)?.get(&self.log(execution_id), Some(bytes)).await?.try_collect().await?;
+            let read = pieces.concat();
+            if read.len() as u64 == length {
+                return Ok(read);
+            }
+            Err(BlobError::Torn(format!("the log of {execution_id} is shorter than what was archived")))
+        };
+        read.await.map_err(|error| unavailable(&error))
+    }
+}
