@@ -5,7 +5,9 @@
 //! stored twice.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::TimeDelta;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::clock::now;
@@ -67,7 +69,17 @@ impl Appender {
 }
 
 /// Stores calls until every [`Appender`] is gone.
-pub async fn append_in_groups(mut calls: Calls, store: Store, wakeups: Wakeups) {
+///
+/// Lines are due to be archived after `archive_after`. While `gate` is closed, too much waits to be archived: calls are then
+/// refused rather than lost.
+pub async fn append_in_groups(
+    mut calls: Calls,
+    store: Store,
+    wakeups: Wakeups,
+    archive_after: TimeDelta,
+    gate: Gate,
+) {
+    let store = Archiving { store, archive_after };
     while let Some(first) = calls.0.recv().await {
         let mut size = Size::default();
         size.add(&first.call);
@@ -77,8 +89,45 @@ pub async fn append_in_groups(mut calls: Calls, store: Store, wakeups: Wakeups) 
             size.add(&next.call);
             group.push(next);
         }
+        if gate.is_closed() {
+            for waiting in group {
+                // The caller may have gone.
+                let _ = waiting.answer.send(Err(too_far_behind()));
+            }
+            continue;
+        }
         store_group(group, &store, &wakeups).await;
     }
+}
+
+/// Whether lines are taken. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    fn is_closed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Opens or closes it; says whether that changed anything.
+    pub(super) fn set_closed(&self, closed: bool) -> bool {
+        self.0.swap(closed, Ordering::Relaxed) != closed
+    }
+}
+
+fn too_far_behind() -> Error {
+    Error::Unavailable {
+        message: "too many log lines wait for object storage, which does not take them; try again later"
+            .into(),
+        cause: None,
+    }
+}
+
+/// A store, and when what it stores is due to be archived.
+#[derive(Debug)]
+struct Archiving {
+    store: Store,
+    archive_after: TimeDelta,
 }
 
 /// How much a group has to store.
@@ -99,7 +148,7 @@ impl Size {
     }
 }
 
-async fn store_group(group: Vec<Waiting>, store: &Store, wakeups: &Wakeups) {
+async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) {
     let mut calls = Vec::with_capacity(group.len());
     let mut answers = Vec::with_capacity(group.len());
     for Waiting { call, answer, bytes } in group {
@@ -124,9 +173,9 @@ trait StoreGroup<C> {
     fn store(&self, calls: &[C]) -> impl Future<Output = Result<Vec<Result<Appended>>, GroupFailure>> + Send;
 }
 
-impl StoreGroup<Append> for Store {
+impl StoreGroup<Append> for Archiving {
     async fn store(&self, calls: &[Append]) -> Result<Vec<Result<Appended>>, GroupFailure> {
-        self.append_logs(calls, now()).await
+        self.store.append_logs(calls, self.archive_after, now()).await
     }
 }
 

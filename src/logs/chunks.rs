@@ -9,12 +9,14 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use super::objects::fill;
 use crate::auth::Viewer;
 use crate::domain::limits::{LOG_READ_BYTES_MAX, LOG_READING_BYTES_MAX, LOGS_READ_BYTES_MAX};
 use crate::domain::log::CHUNK_BYTES_MAX;
 use crate::domain::page::Direction;
 use crate::error::{Error, Result};
-use crate::store::{ChunkSelection, ChunkSize, LogChunk, LogRange, LogStream, LogsOf, Reader, Store};
+use crate::storage::Storage;
+use crate::store::{ChunkSelection, ChunkSize, LogChunk, LogRange, LogStream, Reader, Store};
 
 /// Logs that one statement reads. SQLite takes 500 selects in a union; nobody gains from more.
 pub(super) const LOGS_MAX: usize = 200;
@@ -46,6 +48,7 @@ pub struct LogReader {
     store: Store,
     viewer: Viewer,
     memory: ReadMemory,
+    storage: Storage,
 }
 
 /// What to read of one log.
@@ -82,13 +85,23 @@ pub(super) struct Part {
 
 impl LogReader {
     /// Reads what `viewer` may see.
-    pub fn new(store: Store, viewer: Viewer, memory: ReadMemory) -> Self {
-        Self { store, viewer, memory }
+    pub fn new(store: Store, viewer: Viewer, memory: ReadMemory, storage: Storage) -> Self {
+        Self { store, viewer, memory, storage }
     }
 
     /// What the store has for this viewer.
     pub(super) fn rows(&self) -> Reader<'_> {
         self.store.reader(&self.viewer)
+    }
+
+    /// Chunks of some logs, with their text.
+    async fn log_chunks(&self, selections: &[ChunkSelection]) -> Result<Vec<Vec<LogChunk>>> {
+        let parts = self.rows().log_chunks(selections).await?;
+        let counts: Vec<_> = parts.iter().map(Vec::len).collect();
+        let mut chunks: Vec<_> = parts.into_iter().flatten().collect();
+        fill(&self.storage, &mut chunks).await?;
+        let mut chunks = chunks.into_iter();
+        Ok(counts.into_iter().map(|count| chunks.by_ref().take(count).collect()).collect())
     }
 
     /// How far a log is written; `None` when there is no such log.
@@ -105,7 +118,7 @@ impl LogReader {
             && bytes <= LOGS_READ_BYTES_MAX.to_usize()
         {
             let memory = self.memory.reserve(bytes).await?;
-            let chunks = self.rows().log_chunks(&selections).await?;
+            let chunks = self.log_chunks(&selections).await?;
             let part = |(chunks, wanted): (Vec<LogChunk>, &Wanted)| {
                 let more = chunks.len() as u64 == wanted.chunks;
                 Part { chunks, more }
@@ -130,39 +143,24 @@ impl LogReader {
             let more = *count < sizes.len() || sizes.len() as u64 == selection.chunks;
             parts.push(Part { chunks: Vec::new(), more });
             selection.chunks = *count as u64;
+            // Chunks that are archived in between become fewer and larger: then no more is read than was reserved.
+            match (selection.direction, sizes.get(count.saturating_sub(1)), sizes.get(*count)) {
+                (Direction::Forward, Some(last), _) => {
+                    selection.range.before = selection.range.before.min(last.last_seq + 1);
+                }
+                (Direction::Backward, _, Some(next)) => {
+                    selection.range.from = selection.range.from.max(next.last_seq + 1);
+                }
+                _ => {}
+            }
         }
         let (mut filled, selections): (Vec<_>, Vec<_>) =
             parts.iter_mut().zip(selections).filter(|(_, selection)| selection.chunks > 0).unzip();
         let memory = self.memory.reserve(bytes).await?;
-        for (part, chunks) in filled.iter_mut().zip(self.rows().log_chunks(&selections).await?) {
+        for (part, chunks) in filled.iter_mut().zip(self.log_chunks(&selections).await?) {
             part.chunks = chunks;
         }
         Ok(Read { parts, memory })
-    }
-
-    /// The next chunks of many executions, newest first, from before `before` on, and the memory that they take; at most
-    /// `chunks` of them.
-    pub(super) async fn read_many(
-        &self,
-        of: LogsOf<'_>,
-        before: Option<&LogChunk>,
-        levels: Option<i16>,
-        chunks: u64,
-    ) -> Result<(Part, OwnedSemaphorePermit)> {
-        let sizes = self.rows().newest_log_chunk_sizes(of, before, levels, chunks).await?;
-        let (counts, bytes) = fitting(std::slice::from_ref(&sizes));
-        let count = counts.iter().sum::<usize>();
-        let memory = self.memory.reserve(bytes).await?;
-        if count == 0 {
-            return Ok((Part { chunks: Vec::new(), more: false }, memory));
-        }
-        let read = self.rows().newest_log_chunks(of, before, levels, count as u64).await?;
-        // New chunks may have come in between, and the old ones after them be left out.
-        let place = |execution_id, last_seq| (execution_id, last_seq);
-        let is_last = (sizes.len() as u64) < chunks
-            && read.last().map(|chunk| place(chunk.execution_id, chunk.last_seq))
-                == sizes.last().map(|size| place(size.execution_id, size.last_seq));
-        Ok((Part { chunks: read, more: !is_last }, memory))
     }
 }
 

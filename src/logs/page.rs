@@ -34,6 +34,8 @@ pub struct LogPage {
     pub end: Option<i64>,
     /// How many lines the log has, filtered or not.
     pub log_lines: i64,
+    /// The lines were kept for as long as lines are kept, and are gone.
+    pub expired: bool,
 }
 
 /// For each execution, a page of the lines of its log that pass `filter`.
@@ -92,6 +94,7 @@ struct Progress<'r> {
     log_bytes: usize,
     scanned_bytes: usize,
     more: bool,
+    expired: bool,
 }
 
 impl<'r> Progress<'r> {
@@ -109,6 +112,7 @@ impl<'r> Progress<'r> {
             log_bytes: stream.map_or(0, |stream| usize::try_from(stream.byte_count).unwrap_or(0)),
             scanned_bytes: 0,
             more: true,
+            expired: stream.is_some_and(|stream| stream.expired),
         }
     }
 
@@ -188,7 +192,7 @@ impl<'r> Progress<'r> {
                 Direction::Backward => self.range.before = self.range.from,
             }
         }
-        let Self { range, within, mut lines, log_lines, .. } = self;
+        let Self { range, within, mut lines, log_lines, expired, .. } = self;
         let left = range.from < range.before;
         let looked_at = match direction {
             Direction::Forward => LogRange { from: within.from, before: range.from },
@@ -205,6 +209,7 @@ impl<'r> Progress<'r> {
             start: any.then_some(looked_at.from),
             end: any.then_some(looked_at.before - 1),
             log_lines,
+            expired,
         }
     }
 }

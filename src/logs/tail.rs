@@ -40,7 +40,7 @@ pub struct TailBatch {
 /// Follows the log of an execution that has been read. Ends after the last line of a finished execution.
 ///
 /// # Errors
-/// `NOT_FOUND` when the execution is gone, also as the stream's last item when it is deleted before its log has ended:
+/// `NOT_FOUND` when the execution is gone, or its lines have expired; also as the stream's last item when it is deleted before its log has ended:
 /// else that could not be told from the end. The stream itself fails as the store does.
 pub async fn tail(
     reader: LogReader,
@@ -103,6 +103,9 @@ impl Tail {
     async fn next(&mut self) -> Result<TailBatch> {
         loop {
             let stream = self.stream().await?;
+            if stream.expired && self.next_seq < stream.next_seq {
+                return Err(Error::NotFound { what: "log, which has expired," });
+            }
             while self.ready.is_empty() && self.next_seq < stream.next_seq && !self.was_silent_for_long() {
                 if !self.read(&stream).await? {
                     break; // deleted just now: the next look finds no stream
