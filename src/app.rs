@@ -3,22 +3,30 @@
 use std::fs::File;
 use std::future::Future;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::auth::Authenticator;
-use crate::config::{Config, Database};
+use crate::blob::{self, BlobError};
+use crate::clock::now;
+use crate::config::{self, Buckets, Config, Database};
+use crate::domain::limits::ARCHIVE_STOP_SECONDS_MAX;
+use crate::domain::object::Bucket;
 use crate::error::{Error, Result};
 use crate::event::{Wakeups, relay_between_processes};
 use crate::http::{self, Transport, TransportSettings};
-use crate::logs::{Appender, append_in_groups};
-use crate::service::Service;
+use crate::jobs::Tools;
+use crate::logs::{Appender, Archiver, Gate, Health, append_in_groups};
+use crate::service::{Parts, Service};
+use crate::storage::{LINK_KEY_BYTES, Links, Storage};
 use crate::store::Store;
 use crate::{graphql, jobs};
 
@@ -35,30 +43,62 @@ const APPEND_SECONDS_MAX: u64 = 5;
 pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<()> {
     prepare(&config)?;
     let _alone = take_alone(&config.database)?;
+    let _folder = take_folder(&config.data_dir)?;
     let store = Store::open(&config.database).await?;
     store.migrate(&config.tokens).await?;
     let authenticator = Authenticator::new(&config.tokens)?;
+    let storage = Storage::open(&config.storage, &config.data_dir).await?;
+    jobs::prepare_buckets(&storage, config.logs.retention_days).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Error::internal(format!("cannot listen on {}: {error}", config.listen)))?;
+    let address = listener.local_addr().map_err(Error::internal)?;
     let wakeups = Wakeups::default();
     let (appender, calls) = Appender::new();
-    let service = Service::new(store.clone(), wakeups.clone(), appender);
+    let (health, archive_health) = watch::channel(Health::default());
+    let service = Service::new(Parts {
+        store: store.clone(),
+        wakeups: wakeups.clone(),
+        appender,
+        storage: storage.clone(),
+        links: links(&store).await?,
+        log_retention_days: config.logs.retention_days,
+        archive_health,
+        public_url: config.storage.public_url.map_or_else(|| url(address), Into::into),
+    });
+    let spool = storage.copies().staging().to_owned();
+    let tools = Tools { store: store.clone(), storage, wakeups: wakeups.clone() };
+    jobs::plan(&tools).await?;
 
     let mut workers = JoinSet::new();
     workers.spawn(relay_between_processes(wakeups.clone(), store.listen_pool().cloned()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
-    let mut appending = tokio::spawn(append_in_groups(calls, store.clone(), wakeups.clone()));
+    workers.spawn(jobs::work(tools.clone()));
+    workers.spawn(jobs::expire(tools.clone(), config.logs.retention_days));
+    workers.spawn(jobs::clean(tools.clone(), now(), config.storage.cache.cleanup_interval_hours));
+    let archive_after = TimeDelta::seconds(config.logs.flush_interval_seconds.into());
+    let gate = Gate::default();
+    let mut appending =
+        tokio::spawn(append_in_groups(calls, store.clone(), wakeups.clone(), archive_after, gate.clone()));
+    let (stop_archiving, archiving_stopped) = watch::channel(false);
+    let archiver = Archiver {
+        store: store.clone(),
+        storage: tools.storage,
+        archive_after,
+        waiting_bytes_max: config.logs.waiting_bytes_max,
+        gate,
+        health,
+    };
+    let mut archiving = tokio::spawn(archiver.run(archiving_stopped));
 
     let (stop, stopped) = watch::channel(false);
     let transport = Transport {
         engine: graphql::engine(service.clone())?,
         authenticator,
         shutdown: stopped.clone(),
-        settings: Arc::new(TransportSettings::new(&config.allowed_origins)),
+        settings: Arc::new(TransportSettings::new(&config.allowed_origins, spool)),
     };
     let router = http::router(transport, service);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| Error::internal(format!("cannot listen on {}: {error}", config.listen)))?;
-    let address = listener.local_addr().map_err(Error::internal)?;
     let mut shutdown = stopped;
     let stopping = async move { while !*shutdown.borrow_and_update() && shutdown.changed().await.is_ok() {} };
     let mut server = tokio::spawn(http::listen(listener, router, stopping));
@@ -69,6 +109,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         // A worker that dies takes the process down: half a server helps nobody.
         _ = workers.join_next() => Err(Error::internal("a background task has ended")),
         _ = &mut appending => Err(Error::internal("the task that appends log lines has ended")),
+        _ = &mut archiving => Err(Error::internal("the task that archives log lines has ended")),
         ended = &mut server => Err(Error::internal(format!("the listener has ended: {ended:?}"))),
     };
     tracing::info!("stopping");
@@ -87,6 +128,12 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     // The last way in is gone with the router, so what was let in gets stored and the task ends.
     if !appending.is_finished() {
         let _ = tokio::time::timeout(Duration::from_secs(APPEND_SECONDS_MAX), appending).await;
+    }
+    stop_archiving.send_replace(true);
+    if !archiving.is_finished() {
+        // What is not archived by then waits in the database for the next start.
+        let longest = Duration::from_secs(2 * ARCHIVE_STOP_SECONDS_MAX);
+        let _ = tokio::time::timeout(longest, archiving).await;
     }
     // The other processes hear of the last changes, too.
     let _ = tokio::time::timeout(Duration::from_secs(1), wakeups.told()).await;
@@ -121,6 +168,18 @@ pub async fn check_database(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// What is wrong with the buckets of the cloud storage, if one is used: none is made.
+pub async fn check_storage(storage: &config::Storage) -> Vec<(Bucket, BlobError)> {
+    let Some(cloud) = &storage.cloud else { return Vec::new() };
+    let Buckets { projects, code, logs } = &storage.buckets;
+    let mut problems = Vec::new();
+    for bucket in [projects, code, logs] {
+        let checked = async { blob::open(cloud)?.check_bucket(bucket).await }.await;
+        problems.extend(checked.err().map(|error| (bucket.clone(), error)));
+    }
+    problems
+}
+
 fn prepare(config: &Config) -> Result<()> {
     let folder = &config.data_dir;
     // Logs and secrets are nobody else's business.
@@ -133,15 +192,49 @@ fn prepare(config: &Config) -> Result<()> {
 /// also by a crash.
 fn take_alone(database: &Database) -> Result<Option<File>> {
     let Database::Sqlite { path, .. } = database else { return Ok(None) };
-    let lock = path.with_added_extension("lock");
-    let taken = File::create(&lock).and_then(|file| file.try_lock().map(|()| file).map_err(Into::into));
-    taken.map(Some).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock => Error::internal(format!(
+    let taken = lock(&path.with_added_extension("lock"))?;
+    taken.map(Some).ok_or_else(|| {
+        Error::internal(format!(
             "another Runledger serves {}; for several processes on one database, use PostgreSQL",
             path.display()
-        )),
-        _ => Error::internal(format!("cannot lock {}: {error}", lock.display())),
+        ))
     })
+}
+
+/// Takes the data folder for this process alone: it removes files there that it does not know.
+fn take_folder(folder: &Path) -> Result<File> {
+    lock(&folder.join("lock"))?.ok_or_else(|| {
+        Error::internal(format!(
+            "another Runledger uses the data folder {}; give each its own, with RUNLEDGER_DATA_DIR",
+            folder.display()
+        ))
+    })
+}
+
+/// `None` when somebody else holds it.
+fn lock(path: &Path) -> Result<Option<File>> {
+    let taken = File::create(path).and_then(|file| file.try_lock().map(|()| file).map_err(Into::into));
+    match taken {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(Error::internal(format!("cannot lock {}: {error}", path.display()))),
+    }
+}
+
+/// The address as a browser on this machine reaches it.
+pub fn url(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("http://[::1]:{}", address.port()),
+        _ => format!("http://{address}"),
+    }
+}
+
+/// What signs links: with a key that all servers on one database share, made when there is none.
+async fn links(store: &Store) -> Result<Links> {
+    let mut key = [0; LINK_KEY_BYTES];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| Error::internal("there is no randomness"))?;
+    Ok(Links::new(&store.shared_secret("download links", key.to_vec(), now()).await?))
 }
 
 /// Waits for SIGTERM or SIGINT.

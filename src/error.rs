@@ -172,3 +172,22 @@ impl Error {
         }
     }
 }
+
+/// What a disk says.
+pub mod disk {
+    use std::io::ErrorKind;
+
+    use super::Error;
+
+    /// What a caller is told when the disk does not do what they need: that it is full, or nothing.
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+    pub fn failure(error: std::io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::Unavailable {
+                message: "the server's disk is full; try again when there is room".into(),
+                cause: Some(error.to_string()),
+            },
+            _ => Error::internal(format_args!("the disk: {error}")),
+        }
+    }
+}

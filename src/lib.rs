@@ -1,11 +1,14 @@
 //! Runledger: the system of record for code agents.
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
-//! `domain` holds the pure types and rules that all of them know; `app` puts the parts together.
+//! `domain` holds the pure types and rules that all of them know, and `archive` packs and checks projects by them; `app`
+//! puts the parts together.
 //! `tests/integration/architecture.rs` fails when a module imports upward.
 
 pub mod app;
+pub mod archive;
 pub mod auth;
+pub mod blob;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -18,5 +21,6 @@ pub mod http;
 pub mod jobs;
 pub mod logs;
 pub mod service;
+pub mod storage;
 pub mod store;
 pub mod syntax;

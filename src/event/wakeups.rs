@@ -21,6 +21,10 @@ pub enum Topic {
     Execution(Uuid),
     /// One execution's log.
     Log(Uuid),
+    /// One generation's upload.
+    Generation(Uuid),
+    /// Work in the background.
+    Jobs,
 }
 
 /// Where followers register and changes are announced. Cheap to clone.

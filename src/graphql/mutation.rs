@@ -6,10 +6,10 @@ use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
 use super::input::{
     AppendLogsInput, CreateCodeAgentInput, CreateProjectInput, ExecutionFilter, FinishExecutionInput,
-    PublishCodeVersionInput, RecordExecutionInput, StartExecutionInput, UpdateCodeAgentInput,
-    UpdateExecutionInput,
+    PublishCodeVersionInput, RecordExecutionInput, SaveGenerationInput, StartExecutionInput,
+    UpdateCodeAgentInput, UpdateExecutionInput,
 };
-use super::model::{CodeAgent, CodeValidation, CodeVersion, Execution, Project};
+use super::model::{CodeAgent, CodeValidation, CodeVersion, Execution, Generation, Project};
 use super::scalars::BigInt;
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::error::{Error, Result};
@@ -73,7 +73,41 @@ impl Mutation {
         #[graphql(desc = "The project.")] input: CreateProjectInput,
     ) -> Result<ProjectPayload, ApiError> {
         let project = context.service().create_project(context.viewer()?, input.key, input.name).await?;
-        Ok(ProjectPayload { project: Project(project) })
+        Ok(ProjectPayload { project: Project::one(project) })
+    }
+
+    /// Saves a generated project as the next version of its project. When it answers, the archive is durable on the server's
+    /// disk; cloud storage gets it behind the call: see `Generation.storage` and `generationChanged`.
+    async fn save_generation(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The generation.")] input: SaveGenerationInput,
+    ) -> Result<GenerationPayload, ApiError> {
+        let saved = context.service().save_generation(context.viewer()?, input.check(context)?).await?;
+        Ok(GenerationPayload { generation: Generation::one(saved.generation), created: saved.created })
+    }
+
+    /// Deletes a generation everywhere; what cloud storage has of it goes within minutes. Executions that name it stay; their
+    /// `generation` is null from then on. Deleting what is not there (any more) deletes none, and is not an error.
+    async fn delete_generation(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which generation.")] id: ID,
+    ) -> Result<DeletePayload, ApiError> {
+        let deleted = context.service().delete_generation(context.viewer()?, uuid("id", &id)?).await?;
+        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run: false })
+    }
+
+    /// Uploads a generation to cloud storage again that was given up, or at once what was to be tried later. CONFLICT when
+    /// there is no cloud storage.
+    async fn retry_upload(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which generation.")] generation_id: ID,
+    ) -> Result<RetryUploadPayload, ApiError> {
+        let id = uuid("generationId", &generation_id)?;
+        let row = context.service().retry_upload(context.viewer()?, id).await?;
+        Ok(RetryUploadPayload { generation: Generation::one(row) })
     }
 
     /// Starts an execution.
@@ -221,6 +255,22 @@ struct PublishCodeVersionPayload {
 struct ProjectPayload {
     /// The project.
     project: Project,
+}
+
+/// The generation that was saved.
+#[derive(SimpleObject)]
+struct GenerationPayload {
+    /// The generation.
+    generation: Generation,
+    /// False when an earlier call had saved it.
+    created: bool,
+}
+
+/// The generation that is uploaded.
+#[derive(SimpleObject)]
+struct RetryUploadPayload {
+    /// The generation, as it is now.
+    generation: Generation,
 }
 
 /// The execution that was started.

@@ -9,8 +9,8 @@ use super::context::{ContextExt as _, uuid};
 use super::error::{ApiError, Nullable as _};
 use super::input::{CodeAgentFilter, ExecutionFilter, ExecutionOrder};
 use super::model::{
-    CodeAgent, CodeAgentConnection, CodeVersion, Execution, ExecutionConnection, Node, Project,
-    ProjectConnection, Viewer, WorkflowRun,
+    CodeAgent, CodeAgentConnection, CodeVersion, Execution, ExecutionConnection, Generation,
+    GenerationComparison, Node, Project, ProjectConnection, Viewer, WorkflowRun,
 };
 use super::scalars::DateTime;
 use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
@@ -90,7 +90,7 @@ impl Query {
     ) -> Option<async_graphql::Result<Project>> {
         let found = async {
             let project = context.service().find_project(context.viewer()?, uuid("id", &id)?).await?;
-            Ok::<_, Error>(project.map(Project))
+            Ok::<_, Error>(project.map(Project::one))
         };
         found.await.nullable()
     }
@@ -107,7 +107,33 @@ impl Query {
         let is_place = |cursor: &Cursor| cursor.order == 'P' && DateTime::from_micros(cursor.key).is_some();
         let ours = |text: &str| Cursor::decode(text).filter(is_place);
         let page = PageArgs { first, after, last, before }.check(ours)?;
-        Ok(ProjectConnection(context.service().list_projects(context.viewer()?, &page).await?))
+        Ok(ProjectConnection::of(context.service().list_projects(context.viewer()?, &page).await?))
+    }
+
+    /// One generation.
+    async fn generation(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A UUID.")] id: ID,
+    ) -> Option<async_graphql::Result<Generation>> {
+        let found = async {
+            let id = uuid("id", &id)?;
+            let found = context.service().generations_by_ids(context.viewer()?, &[id]).await?.remove(&id);
+            Ok::<_, Error>(found.map(Generation::one))
+        };
+        found.await.nullable()
+    }
+
+    /// How the files of one generation differ from those of another, also of another project. NOT_FOUND when one of them is
+    /// not there.
+    async fn compare_generations(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The earlier one.")] from: ID,
+        #[graphql(desc = "The later one.")] to: ID,
+    ) -> Result<GenerationComparison, ApiError> {
+        let (from, to) = (uuid("from", &from)?, uuid("to", &to)?);
+        Ok(context.service().compare_generations(context.viewer()?, from, to).await?.into())
     }
 
     /// One execution.
@@ -180,7 +206,8 @@ async fn nodes(context: &Context<'_>, ids: &[Uuid]) -> Result<Vec<Option<Node>>>
     nodes.extend(found.into_iter().zip(Execution::page(rows).into_iter().map(Node::Execution)));
     if let Some(rest) = rest(ids, &nodes) {
         let projects = service.projects_by_ids(viewer, &rest).await?;
-        nodes.extend(projects.into_iter().map(|(id, row)| (id, Node::Project(Project(row)))));
+        let (found, rows): (Vec<_>, Vec<_>) = projects.into_iter().unzip();
+        nodes.extend(found.into_iter().zip(Project::page(rows).into_iter().map(Node::Project)));
     }
     if let Some(rest) = rest(ids, &nodes) {
         let (found, rows): (Vec<_>, Vec<_>) =
@@ -191,6 +218,11 @@ async fn nodes(context: &Context<'_>, ids: &[Uuid]) -> Result<Vec<Option<Node>>>
         let (found, rows): (Vec<_>, Vec<_>) =
             service.code_versions_by_ids(viewer, &rest).await?.into_iter().unzip();
         nodes.extend(found.into_iter().zip(CodeVersion::page(rows).into_iter().map(Node::CodeVersion)));
+    }
+    if let Some(rest) = rest(ids, &nodes) {
+        let (found, rows): (Vec<_>, Vec<_>) =
+            service.generations_by_ids(viewer, &rest).await?.into_iter().unzip();
+        nodes.extend(found.into_iter().zip(Generation::page(rows).into_iter().map(Node::Generation)));
     }
     // An id may be asked for twice.
     Ok(ids.iter().map(|id| nodes.get(id).cloned()).collect())

@@ -5,6 +5,7 @@
 //! never seen by another.
 
 mod code;
+mod generation;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -15,15 +16,15 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::context::ContextExt as _;
-use crate::clock::Timestamp;
 use crate::domain::log::Filter;
 use crate::domain::page::Page;
 use crate::error::Result;
-use crate::graphql::model::{CodeAgent, CodeVersion};
+use crate::graphql::model::{CodeAgent, CodeVersion, Generation, Project};
 use crate::logs::LogPage;
-use crate::store::{CodeVersionKey, ExecutionRow, LargeValue, ProjectRow};
+use crate::store::{CodeVersionKey, ExecutionRow, LargeValue, LogStream};
 
 pub(super) use code::{AgentSiblings, VersionSiblings};
+pub(super) use generation::{DiffSet, FileSet, GenerationSiblings, ProjectSiblings};
 
 /// The executions of one page, and what was read for them.
 #[derive(Debug, Default)]
@@ -33,8 +34,10 @@ pub(super) struct Siblings {
     inputs: Loaded<Uuid, String>,
     results: Loaded<Uuid, String>,
     errors: Loaded<Uuid, String>,
-    heartbeats: Loaded<Uuid, Timestamp>,
-    project_rows: Loaded<(String, String), ProjectRow>,
+    log_streams: Loaded<Uuid, LogStream>,
+    project_rows: Loaded<(String, String), Project>,
+    generations: BTreeSet<(String, Uuid)>,
+    generation_rows: Loaded<Uuid, Generation>,
     agents: BTreeSet<(String, Uuid)>,
     agent_rows: Loaded<Uuid, CodeAgent>,
     versions: BTreeSet<CodeVersionKey>,
@@ -51,6 +54,7 @@ impl Siblings {
     pub(super) fn of(rows: &[ExecutionRow]) -> Self {
         let project = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.project_key.clone()?));
         let agent = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.code_agent_id?));
+        let generation = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.generation_id?));
         let version =
             |row: &ExecutionRow| Some((row.tenant_id.clone(), row.code_agent_id?, row.code_version?));
         Self {
@@ -58,6 +62,7 @@ impl Siblings {
             agents: rows.iter().filter_map(agent).collect(),
             versions: rows.iter().filter_map(version).collect(),
             projects: rows.iter().filter_map(project).collect(),
+            generations: rows.iter().filter_map(generation).collect(),
             ..Self::default()
         }
     }
@@ -80,10 +85,10 @@ impl Siblings {
         Ok(value)
     }
 
-    /// When the runner of one of them appended a line or said that it lives.
-    pub(super) async fn heartbeat(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Timestamp>> {
-        let load = async { context.service().heartbeats(context.viewer()?, &self.executions).await };
-        find(self.heartbeats.get_or_init(|| load).await, &id)
+    /// How far the log of one of them is written.
+    pub(super) async fn log_stream(&self, context: &Context<'_>, id: Uuid) -> Result<Option<LogStream>> {
+        let load = async { context.service().log_streams(context.viewer()?, &self.executions).await };
+        find(self.log_streams.get_or_init(|| load).await, &id)
     }
 
     /// The project that one of them names.
@@ -91,10 +96,25 @@ impl Siblings {
         &self,
         context: &Context<'_>,
         key: (String, String),
-    ) -> Result<Option<ProjectRow>> {
-        let keys: Vec<_> = self.projects.iter().cloned().collect();
-        let load = async { context.service().projects_by_key(context.viewer()?, &keys).await };
+    ) -> Result<Option<Project>> {
+        let load = async {
+            let keys: Vec<_> = self.projects.iter().cloned().collect();
+            let rows = context.service().projects_by_key(context.viewer()?, &keys).await?;
+            let (keys, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+            Ok(keys.into_iter().zip(Project::page(rows)).collect())
+        };
         find(self.project_rows.get_or_init(|| load).await, &key)
+    }
+
+    /// The generation that one of them names.
+    pub(super) async fn generation(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Generation>> {
+        let load = async {
+            let keys: Vec<_> = self.generations.iter().cloned().collect();
+            let rows = context.service().generations_by_key(context.viewer()?, &keys).await?;
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            Ok(ids.into_iter().zip(Generation::page(rows)).collect())
+        };
+        find(self.generation_rows.get_or_init(|| load).await, &id)
     }
 
     /// The code agent that one of them runs.

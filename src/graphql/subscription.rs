@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt as _};
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
 use super::input::{ExecutionFilter, LogFilter};
-use super::model::{Execution, ExecutionChange, LogBatch};
+use super::model::{Execution, ExecutionChange, Generation, LogBatch};
 use super::scalars::BigInt;
 use crate::error::{Error, Result};
 use crate::logs::TailStart;
@@ -43,6 +43,17 @@ impl Subscription {
         let changes =
             context.service().follow_executions(context.viewer()?, filter, after.as_deref()).await?;
         Ok(changes.map(|change| answer(change.map(ExecutionChange))))
+    }
+
+    /// The generation as it is now, then after each change of its upload; changes that follow each other faster than they can
+    /// be sent show as one. Completes when it is deleted.
+    async fn generation_changed(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which generation.")] id: ID,
+    ) -> Result<impl Stream<Item = async_graphql::Result<Generation>> + use<>, ApiError> {
+        let changes = context.service().follow_generation(context.viewer()?, uuid("id", &id)?).await?;
+        Ok(changes.map(|change| answer(change.map(Generation::one))))
     }
 
     /// Log lines from `fromSeq` on (or the newest `last`), then live, each exactly once and in order. Completes after the

@@ -5,19 +5,38 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
+use crate::clock::now;
+use crate::logs::Health;
 use crate::service::Service;
 
-/// `/livez`: the process answers. `/readyz`: its database does, too; 503 otherwise.
+/// `/livez`: the process answers. `/readyz`: its database does, too; 503 otherwise. It also says how far archiving log lines is
+/// behind: a storage that is away keeps no request from being answered.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(service: Service) -> Router<S> {
     Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(service)
 }
 
-async fn ready(State(service): State<Service>) -> (StatusCode, &'static str) {
+async fn ready(State(service): State<Service>) -> (StatusCode, String) {
     match service.ping().await {
-        Ok(()) => (StatusCode::OK, "ok\n"),
+        Ok(()) => (StatusCode::OK, format!("ok\n{}", archiving(&service.archive_health()))),
         Err(error) => {
             tracing::warn!(?error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n".into())
         }
     }
+}
+
+fn archiving(health: &Health) -> String {
+    let Health { behind, failure, refuses } = health;
+    let mut text = format!("log archive: {} logs wait, {} bytes", behind.logs, behind.bytes);
+    if let Some(due_at) = behind.due_at {
+        let late = (now() - due_at).num_seconds().max(0);
+        text += &format!(", {late} s late");
+    }
+    if let Some(failure) = failure {
+        text += &format!("; {failure}");
+    }
+    if *refuses {
+        text += "; new lines are refused until storage takes these";
+    }
+    text + "\n"
 }

@@ -1,8 +1,9 @@
-//! HTTP: the GraphQL endpoint (one path for HTTP and WebSocket), GraphiQL, health.
+//! HTTP: the GraphQL endpoint (one path for HTTP and WebSocket), GraphiQL, downloads, health.
 //!
 //! [`graphql`] answers `GET`, `HEAD` and `POST` by the GraphQL-over-HTTP specification, [`socket`] speaks
 //! graphql-transport-ws. Both take the same road: authenticate, guard, execute.
 
+mod downloads;
 mod graphiql;
 pub mod graphql;
 mod health;
@@ -12,6 +13,7 @@ pub mod socket;
 #[cfg(test)]
 mod toy;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -50,17 +52,19 @@ pub struct Transport {
 }
 
 /// The settings of the GraphQL routes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct TransportSettings {
     /// Web pages that may call; those of the server's own origin by default.
     pub allowed_origins: AllowedOrigins,
     pub socket: SocketSettings,
+    /// Where uploads are written until they are taken: on the disk that will keep them.
+    pub spool: PathBuf,
 }
 
 impl TransportSettings {
     /// As the settings say.
-    pub fn new(allowed_origins: &AllowedOrigins) -> Self {
-        Self { allowed_origins: allowed_origins.clone(), socket: SocketSettings::default() }
+    pub fn new(allowed_origins: &AllowedOrigins, spool: PathBuf) -> Self {
+        Self { allowed_origins: allowed_origins.clone(), socket: SocketSettings::default(), spool }
     }
 }
 
@@ -70,6 +74,7 @@ pub fn router(transport: Transport, service: Service) -> Router {
         .route("/", get(|| async { Redirect::temporary(GRAPHIQL_PATH) }))
         .merge(graphql_routes(transport))
         .merge(graphiql::routes())
+        .merge(downloads::routes(service.clone()))
         .merge(health::routes(service))
 }
 

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::graphql::{ApiError, Engine, Nullable as _};
 
 use super::{Transport, TransportSettings, graphql_routes};
+use crate::config::AllowedOrigins;
 
 /// How often `startExecution` ran.
 #[derive(Clone, Default)]
@@ -209,6 +210,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Settings that say nothing special.
+pub(super) fn settings() -> TransportSettings {
+    TransportSettings::new(&AllowedOrigins::default(), std::env::temp_dir())
 }
 
 impl Server {

@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 
+use chrono::TimeDelta;
 use futures_util::Stream;
 use uuid::Uuid;
 
 use super::Service;
+use super::download::{Download, check_lifetime};
 use crate::auth::{Role, Viewer};
+use crate::clock::Timestamp;
 use crate::domain::limits::{APPEND_LINES_MAX, at_most};
 use crate::domain::log::{EncodedLines, Filter, NewLine};
 use crate::domain::page::Page;
 use crate::error::{Error, Result};
 use crate::logs::{self, LogPage, TailBatch, TailStart};
-use crate::store::{Append, Appended, ExecutionRow};
+use crate::storage::{Link, Linked};
+use crate::store::{Append, Appended, ExecutionRow, LogStream};
 
 impl Service {
     /// Appends lines to an execution's log, numbered without holes. With `first_seq` the call is safe to repeat: lines
@@ -90,6 +94,45 @@ impl Service {
         let execution = execution.ok_or(Error::NotFound { what: "execution" })?;
         let key = (execution.tenant_id, execution.id);
         logs::tail(self.log_reader(viewer), &self.wakeups, key, start, filter).await
+    }
+
+    /// How far the logs of some executions that have been read are written and archived, by id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn log_streams(
+        &self,
+        viewer: &Viewer,
+        executions: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, LogStream>> {
+        self.store.reader(viewer).log_streams(executions).await
+    }
+
+    /// The key of the object of an execution's log.
+    pub fn log_key(&self, execution_id: Uuid) -> String {
+        self.storage.log(execution_id).key.as_str().to_owned()
+    }
+
+    /// When a log that has ended is removed; `None` while it has not ended, and when logs are kept for ever.
+    pub fn log_expires_at(&self, stream: &LogStream) -> Option<Timestamp> {
+        let days = self.log_retention_days?;
+        stream.last_line_at.filter(|_| stream.ended).map(|last| last + TimeDelta::days(days.into()))
+    }
+
+    /// A link to the whole log of an execution as it is when the link is followed: archived lines and those that wait.
+    ///
+    /// # Errors
+    /// `BAD_INPUT` for a time that is too short or too long.
+    pub fn link_to_log(&self, stream: &LogStream, expires_in_seconds: i32) -> Result<Download> {
+        check_lifetime(expires_in_seconds)?;
+        let file_name = self.log_key(stream.execution_id);
+        let link = Link {
+            tenant_id: stream.tenant_id.clone(),
+            what: Linked::Log,
+            id: stream.execution_id,
+            file_name: file_name.clone(),
+        };
+        self.own_link(link, expires_in_seconds)
     }
 
     async fn visible(&self, viewer: &Viewer, execution_id: Uuid) -> Result<ExecutionRow> {

@@ -1,21 +1,31 @@
 //! What Runledger does: one file per noun. Every method takes its viewer first and gives what that viewer may see.
 
 mod code_agent;
+mod download;
 mod execution;
+mod generation;
 mod log;
 mod project;
 mod workflow_run;
 
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
 use crate::auth::Viewer;
+use crate::domain::limits::{ARCHIVE_READS_AT_ONCE_MAX, SAVES_AT_ONCE_MAX};
 use crate::event::Wakeups;
-use crate::logs::{Appender, LogReader, ReadMemory};
+use crate::logs::{Appender, Health, LogReader, ReadMemory};
+use crate::storage::{Links, Storage};
 use crate::store::Store;
 use crate::syntax::Checker;
 
 pub use code_agent::{CreateCodeAgent, PublishCodeVersion, Published, UpdateCodeAgent};
+pub use download::{Download, Linkable, WholeLog};
 pub use execution::{
     Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
 };
+pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};
 pub use workflow_run::WorkflowRun;
 
 /// Everything that Runledger does. Cheap to clone.
@@ -26,16 +36,69 @@ pub struct Service {
     appender: Appender,
     checker: Checker,
     read_memory: ReadMemory,
+    storage: Storage,
+    links: Links,
+    /// Without a slash at the end.
+    public_url: Arc<str>,
+    log_retention_days: Option<u32>,
+    archive_health: watch::Receiver<Health>,
+    saves: Arc<Semaphore>,
+    archive_reads: Arc<Semaphore>,
+}
+
+/// What the service works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub store: Store,
+    pub wakeups: Wakeups,
+    pub appender: Appender,
+    pub storage: Storage,
+    pub links: Links,
+    /// How long after its last line the log of an ended execution is kept; `None` for ever.
+    pub log_retention_days: Option<u32>,
+    /// How archiving stands.
+    pub archive_health: watch::Receiver<Health>,
+    /// How clients reach this server.
+    pub public_url: String,
 }
 
 impl Service {
     /// Puts it together.
-    pub fn new(store: Store, wakeups: Wakeups, appender: Appender) -> Self {
-        Self { store, wakeups, appender, checker: Checker::default(), read_memory: ReadMemory::default() }
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            store,
+            wakeups,
+            appender,
+            storage,
+            links,
+            log_retention_days,
+            archive_health,
+            public_url,
+        } = parts;
+        Self {
+            store,
+            wakeups,
+            appender,
+            storage,
+            links,
+            log_retention_days,
+            archive_health,
+            public_url: public_url.trim_end_matches('/').into(),
+            checker: Checker::default(),
+            read_memory: ReadMemory::default(),
+            saves: Arc::new(Semaphore::new(SAVES_AT_ONCE_MAX)),
+            archive_reads: Arc::new(Semaphore::new(ARCHIVE_READS_AT_ONCE_MAX)),
+        }
     }
 
     fn log_reader(&self, viewer: &Viewer) -> LogReader {
-        LogReader::new(self.store.clone(), viewer.clone(), self.read_memory.clone())
+        let memory = self.read_memory.clone();
+        LogReader::new(self.store.clone(), viewer.clone(), memory, self.storage.clone())
+    }
+
+    /// How archiving log lines stands.
+    pub fn archive_health(&self) -> Health {
+        self.archive_health.borrow().clone()
     }
 
     /// Whether the database answers.

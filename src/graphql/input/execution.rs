@@ -73,6 +73,8 @@ pub(in crate::graphql) struct StartExecutionInput {
     workflow_run_id: Option<String>,
     /// The key of its project, which is made when it is new.
     project_key: Option<String>,
+    /// The generation that it runs or has made.
+    generation_id: Option<ID>,
     /// What it is started with; at most 1 MiB.
     inputs: Option<Json>,
     /// Its visual session.
@@ -101,6 +103,8 @@ pub(in crate::graphql) struct UpdateExecutionInput {
     cost_usd: Option<Decimal>,
     /// Its visual session.
     visual: Option<VisualStreamingInput>,
+    /// The generation that it has made.
+    generation_id: Option<ID>,
     /// What it gave; at most 1 MiB.
     result: Option<Json>,
 }
@@ -126,6 +130,8 @@ pub(in crate::graphql) struct FinishExecutionInput {
     duration_ms: Option<BigInt>,
     /// Its visual session.
     visual: Option<VisualStreamingInput>,
+    /// The generation that it has made.
+    generation_id: Option<ID>,
     /// When it completed, if not now; what is before its start counts as its start.
     completed_at: Option<DateTime>,
 }
@@ -152,6 +158,8 @@ pub(in crate::graphql) struct RecordExecutionInput {
     workflow_run_id: Option<String>,
     /// The key of its project, which is made when it is new.
     project_key: Option<String>,
+    /// The generation that it runs or has made.
+    generation_id: Option<ID>,
     /// What it was started with; at most 1 MiB.
     inputs: Option<Json>,
     /// What it gave; at most 1 MiB.
@@ -204,6 +212,7 @@ impl StartExecutionInput {
             workflow_id: self.workflow_id,
             workflow_run_id: self.workflow_run_id,
             project_key: self.project_key,
+            generation_id: uuid_optional("input.generationId", self.generation_id)?,
             inputs: json(self.inputs)?,
             visual: self.visual.into(),
             started_at: self.started_at.map(|time| time.0),
@@ -232,6 +241,7 @@ impl UpdateExecutionInput {
             tokens: self.tokens.map(Into::into),
             cost_microusd: self.cost_usd.map(|cost| cost.micros),
             visual: self.visual.into(),
+            generation_id: uuid_optional(&format!("{at}.generationId"), self.generation_id)?,
             result: json(self.result)?,
         })
     }
@@ -249,6 +259,7 @@ impl FinishExecutionInput {
             cost_microusd: self.cost_usd.map(|cost| cost.micros),
             duration_ms: self.duration_ms.map(|duration| duration.0),
             visual: self.visual.into(),
+            generation_id: uuid_optional("input.generationId", self.generation_id)?,
             completed_at: self.completed_at.map(|time| time.0),
         })
     }
@@ -267,6 +278,7 @@ impl RecordExecutionInput {
             workflow_id: self.workflow_id,
             workflow_run_id: self.workflow_run_id,
             project_key: self.project_key,
+            generation_id: uuid_optional(&format!("{at}.generationId"), self.generation_id)?,
             inputs: json(self.inputs)?,
             result: json(self.result)?,
             error: self.error,

@@ -3,6 +3,7 @@
 mod code_agent;
 mod execution;
 mod filter;
+mod generation;
 mod log;
 mod project;
 
@@ -13,5 +14,6 @@ pub(super) use execution::{
     FinishExecutionInput, RecordExecutionInput, StartExecutionInput, UpdateExecutionInput,
 };
 pub(super) use filter::{ExecutionFilter, ExecutionOrder};
+pub(super) use generation::SaveGenerationInput;
 pub(super) use log::{AppendLogsInput, LogFilter};
 pub(super) use project::CreateProjectInput;

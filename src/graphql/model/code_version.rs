@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use uuid::Uuid;
 
 use super::{CodeAgent, PageInfo};
 use crate::domain::code;
@@ -150,7 +151,7 @@ impl CodeVersionConnection {
         agent: CodeAgentRow,
         args: PageArgs,
     ) -> Result<Self, ApiError> {
-        let page = args.check(number)?;
+        let page = args.check(|text| number(text, agent.id))?;
         let rows: Rows<_> = context.service().list_code_versions(context.viewer()?, &agent, &page).await?;
         let page_info = PageInfo::of(&rows, cursor);
         Ok(Self { agent, versions: CodeVersion::page(rows.rows), page_info })
@@ -197,7 +198,7 @@ fn cursor(row: &CodeVersionRow) -> String {
     Cursor { order: 'V', key: row.number.into(), id: row.code_agent_id }.encode()
 }
 
-fn number(text: &str) -> Option<i32> {
-    let cursor = Cursor::decode(text).filter(|cursor| cursor.order == 'V')?;
+fn number(text: &str, agent_id: Uuid) -> Option<i32> {
+    let cursor = Cursor::decode(text).filter(|cursor| cursor.order == 'V' && cursor.id == agent_id)?;
     i32::try_from(cursor.key).ok()
 }

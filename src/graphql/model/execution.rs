@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
-use super::{CodeAgent, CodeVersion, LogConnection, PageInfo, Project};
+use super::{CodeAgent, CodeVersion, Generation, LogConnection, LogObject, PageInfo, Project};
 use crate::domain::execution::{Filter, Mode, Order, Status};
 use crate::domain::page::{Cursor, Page, PageArgs, Rows};
+use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::LogFilter;
@@ -155,7 +156,12 @@ impl Execution {
     /// Its project.
     async fn project(&self, context: &Context<'_>) -> Option<async_graphql::Result<Project>> {
         let key = (self.row.tenant_id.clone(), self.row.project_key.clone()?);
-        self.siblings.project(context, key).await.map(|row| row.map(Project)).nullable()
+        self.siblings.project(context, key).await.nullable()
+    }
+
+    /// The generation that it runs or has made; null when it names none, and when that has been deleted.
+    async fn generation(&self, context: &Context<'_>) -> Option<async_graphql::Result<Generation>> {
+        self.siblings.generation(context, self.row.generation_id?).await.nullable()
     }
 
     /// Whose it is: the `userId` of whoever started it.
@@ -226,7 +232,8 @@ impl Execution {
     /// whichever came last; null while it is queued.
     async fn heartbeat_at(&self, context: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
         self.row.started_at?;
-        let heartbeat = self.siblings.heartbeat(context, self.row.id).await;
+        let stream = self.siblings.log_stream(context, self.row.id).await;
+        let heartbeat = stream.map(|stream| stream.and_then(|stream| stream.heartbeat_at));
         let changed = self.row.updated_at;
         let latest = heartbeat.map(|last| last.map_or(changed, |last| last.max(changed)));
         latest.map(|time| Some(DateTime(time))).nullable()
@@ -247,6 +254,12 @@ impl Execution {
             events_captured: BigInt(self.row.visual_events_captured),
             stream_duration_ms: BigInt(self.row.visual_stream_duration_ms),
         }
+    }
+
+    /// The object that its log lines are moved to, for people to download.
+    async fn log_object(&self, context: &Context<'_>) -> Result<LogObject, ApiError> {
+        let stream = self.siblings.log_stream(context, self.row.id).await?;
+        Ok(LogObject(stream.ok_or(Error::NotFound { what: "log" })?))
     }
 
     /// Its log lines, by number. A cursor is good for any line: those of a filtered page say where it stopped looking.

@@ -168,6 +168,11 @@ impl LogConnection {
         }
     }
 
+    /// Whether the lines were kept for as long as lines are kept, and are gone.
+    fn expired(&self) -> bool {
+        self.page.expired
+    }
+
     /// How many lines pass the filter, whatever the page. Costs nothing unless selected; with a filter it looks through
     /// the log, up to 64 MiB of it, and is TOO_LARGE beyond.
     async fn total_count(&self, context: &Context<'_>) -> Result<BigInt, ApiError> {

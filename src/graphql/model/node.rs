@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, Interface};
 
-use super::{CodeAgent, CodeVersion, Execution, Project};
+use super::{CodeAgent, CodeVersion, Execution, Generation, Project};
 
 /// Anything with an id. Every id is a UUID, unique across types.
 #[derive(Clone, Interface)]
@@ -12,4 +12,5 @@ pub(in crate::graphql) enum Node {
     Project(Project),
     CodeAgent(CodeAgent),
     CodeVersion(CodeVersion),
+    Generation(Generation),
 }

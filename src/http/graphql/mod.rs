@@ -91,7 +91,10 @@ async fn posted_params(
         Body::Multipart if viewer.is_none() => {
             Err(Failure::unauthenticated("a token is required to send files"))
         }
-        Body::Multipart => upload::receive(std::mem::take(request), transport.engine.takes_files()).await,
+        Body::Multipart => {
+            let (takes_files, spool) = (transport.engine.takes_files(), &transport.settings.spool);
+            upload::receive(std::mem::take(request), takes_files, spool).await
+        }
     }
 }
 

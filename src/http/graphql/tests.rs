@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::auth::toy::token;
-use crate::http::TransportSettings;
 use crate::http::toy::Server;
+use crate::http::{TransportSettings, toy};
 
 async fn server() -> Server {
-    Server::start(TransportSettings::default()).await
+    Server::start(toy::settings()).await
 }
 
 fn post(server: &Server, params: &Value) -> RequestBuilder {
@@ -216,7 +216,7 @@ async fn other_origins_may_call_only_when_they_are_named() {
     assert!(!response.headers().contains_key("access-control-allow-origin"));
 
     let allowed_origins = crate::config::AllowedOrigins::These(vec!["https://dashboard.example".into()]);
-    let open = Server::start(TransportSettings { allowed_origins, ..TransportSettings::default() }).await;
+    let open = Server::start(TransportSettings { allowed_origins, ..toy::settings() }).await;
     let response = preflight(&open).await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], "https://dashboard.example");
     assert!(!response.headers().contains_key("access-control-allow-credentials"));

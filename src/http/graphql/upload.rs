@@ -5,6 +5,7 @@
 //! was null. async-graphql's own reader limits neither the number of files nor the size of `operations`.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use async_graphql::{UploadValue, Value, Variables};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -18,7 +19,7 @@ use crate::domain::limits::{
     HTTP_BODY_BYTES_MAX, UPLOAD_FILE_BYTES_MAX, UPLOAD_FILES_MAX, UPLOAD_IDLE_SECONDS_MAX,
     UPLOAD_MAP_BYTES_MAX,
 };
-use crate::error::{Error, Limit};
+use crate::error::{Error, Limit, disk};
 use crate::graphql::guard::{Params, upload_reference};
 use crate::http::params;
 
@@ -28,13 +29,18 @@ use super::failure::Failure;
 /// From the name of a part to the variables that it is the value of, such as `variables.input.archive`.
 type FileMap = HashMap<String, Vec<String>>;
 
-/// Reads a whole multipart request; with files only when the schema takes any, so that none is written for nothing.
-pub(super) async fn receive(mut request: Request, takes_files: bool) -> Result<Params, Failure> {
+/// Reads a whole multipart request; with files only when the schema takes any, so that none is written for nothing. Files
+/// are spooled to unnamed ones in the folder `spool`.
+pub(super) async fn receive(
+    mut request: Request,
+    takes_files: bool,
+    spool: &Path,
+) -> Result<Params, Failure> {
     // Each part has a limit of its own.
     DefaultBodyLimit::disable().apply(&mut request);
     let multipart = Multipart::from_request(request, &()).await;
     let mut parts = multipart.map_err(|error| Failure::malformed("body", error.body_text()))?;
-    let received = read_parts(&mut parts, takes_files).await;
+    let received = read_parts(&mut parts, takes_files, spool).await;
     if received.is_err() {
         let draining = async { while let Ok(Some(_)) = parts.next_field().await {} };
         let _ = timeout(DRAIN_WAIT, draining).await;
@@ -42,7 +48,7 @@ pub(super) async fn receive(mut request: Request, takes_files: bool) -> Result<P
     received
 }
 
-async fn read_parts(parts: &mut Multipart, takes_files: bool) -> Result<Params, Failure> {
+async fn read_parts(parts: &mut Multipart, takes_files: bool, folder: &Path) -> Result<Params, Failure> {
     let operations = required_part(parts, "operations", HTTP_BODY_BYTES_MAX).await?;
     let mut params = params::from_json(&operations)?;
     let map = required_part(parts, "map", UPLOAD_MAP_BYTES_MAX).await?;
@@ -62,7 +68,7 @@ async fn read_parts(parts: &mut Multipart, takes_files: bool) -> Result<Params, 
         for path in paths {
             put_reference(&mut params.variables, &path, &reference)?;
         }
-        params.uploads.push(spool(part).await?);
+        params.uploads.push(spool(part, folder).await?);
     }
     if waiting.is_empty() {
         Ok(params)
@@ -91,10 +97,12 @@ async fn next_part(parts: &mut Multipart) -> Result<Option<Field<'_>>, Failure> 
 }
 
 /// Writes a file to disk as it arrives, and winds it back.
-async fn spool(mut part: Field<'_>) -> Result<UploadValue, Failure> {
+async fn spool(mut part: Field<'_>, folder: &Path) -> Result<UploadValue, Failure> {
     let filename = part.file_name().unwrap_or_default().to_owned();
     let content_type = part.content_type().map(ToOwned::to_owned);
-    let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(disk_failure)?;
+    let folder = folder.to_owned();
+    let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
+    let file = file.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
     let mut file = File::from_std(file.map_err(disk_failure)?);
     let mut size_bytes = 0;
     while let Some(chunk) = in_time(part.chunk()).await? {
@@ -146,9 +154,11 @@ fn too_large(field: &'static str, limit: Limit) -> Failure {
     Failure::new(StatusCode::PAYLOAD_TOO_LARGE, Error::TooLarge { field: field.into(), limit })
 }
 
-fn disk_failure(error: impl std::fmt::Display) -> Failure {
-    let error = Error::internal(format_args!("an upload could not be written to a temporary file: {error}"));
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error)
+fn disk_failure(error: std::io::Error) -> Failure {
+    match disk::failure(error) {
+        error @ Error::Unavailable { .. } => Failure::new(StatusCode::SERVICE_UNAVAILABLE, error),
+        error => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::auth::toy::token;
 use crate::http::toy::Server;
-use crate::http::{SocketSettings, TransportSettings};
+use crate::http::{SocketSettings, TransportSettings, toy};
 
 const CHANGES: &str = "subscription { executionsChanged { kind cursor } }";
 /// Longer than anything here may take.
@@ -76,7 +76,7 @@ impl Client {
 }
 
 async fn server(socket: SocketSettings) -> Server {
-    Server::start(TransportSettings { socket, ..TransportSettings::default() }).await
+    Server::start(TransportSettings { socket, ..toy::settings() }).await
 }
 
 async fn default_server() -> Server {
@@ -178,7 +178,7 @@ async fn a_peer_that_does_not_answer_pings_is_closed() {
     while begun.elapsed() < Duration::from_millis(500) {
         client.hear().await;
     }
-    // One that does not read does not answer either.
+    // One that does not read does not answer either. Its silence is what is tried out, longer than a ping and its wait.
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(client.close_code().await, 1001);
 }

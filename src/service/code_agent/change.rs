@@ -1,5 +1,6 @@
 //! Making, changing and deleting code agents.
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::super::Service;
@@ -8,9 +9,11 @@ use crate::auth::Viewer;
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::code::{Outcome, join_tags, search_text};
 use crate::domain::limits::{DESCRIPTION_BYTES_MAX, SOURCE_BYTES_MAX, TAGS_MAX, at_most};
+use crate::domain::object::{Doomed, Place};
 use crate::domain::text;
 use crate::error::{Error, Result};
-use crate::store::CodeAgentRow;
+use crate::event::Topic;
+use crate::store::{CodeAgentRow, JobKind, NewJob};
 
 /// A code agent to be made.
 #[derive(Debug, Clone)]
@@ -64,9 +67,11 @@ impl Service {
         let outcome = if validation.is_valid() { Outcome::Created } else { Outcome::KeptInvalid };
         let version = new_version(viewer, 1, &source, &validation, now)?;
         let agent = tx.insert_code_agent(&stamp, row).await?;
-        tx.insert_code_version(&agent, version, source).await?;
+        let version = tx.insert_code_version(&agent, version, source).await?;
         tx.record_publish(&agent, outcome, now).await?;
+        self.plan_move(&tx, &version, now).await?;
         tx.commit().await?;
+        self.move_at_once(version).await;
         Ok(agent.into_row())
     }
 
@@ -104,8 +109,27 @@ impl Service {
     pub async fn delete_code_agent(&self, viewer: &Viewer, id: Uuid) -> Result<u64> {
         let tx = self.store.begin().await?;
         let Some(agent) = tx.reader(viewer).writable_code_agent(viewer, id).await? else { return Ok(0) };
+        let large = tx.reader(viewer).large_sources(agent.row()).await?;
         let deleted = tx.delete_code_agent(&agent).await?;
+        if !large.is_empty() {
+            let now = now();
+            let versions: Vec<_> = large.iter().map(|(id, _)| *id).collect();
+            let leased_until = tx.remove_jobs(JobKind::MoveSource, &versions).await?;
+            let in_cloud = large.iter().any(|(_, place)| *place == Some(Place::Cloud));
+            let doomed = Doomed::Sources { code_agent_id: id, in_cloud };
+            let job = NewJob {
+                kind: JobKind::DeleteObjects,
+                tenant_id: agent.row().tenant_id.clone(),
+                subject_id: new_id(),
+                node_id: None,
+                detail: Some(serde_json::to_string(&doomed).map_err(Error::internal)?),
+                // Whoever is moving one of them has ended by then.
+                run_at: leased_until.map_or(now, |until| until + TimeDelta::seconds(1)),
+            };
+            tx.insert_jobs(vec![job], now).await?;
+        }
         tx.commit().await?;
+        self.wakeups.announce([Topic::Jobs]);
         Ok(deleted)
     }
 }

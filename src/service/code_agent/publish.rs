@@ -1,7 +1,6 @@
 //! Publishing versions: numbered 1, 2, 3, … without gaps, and never changed.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
@@ -10,9 +9,12 @@ use super::super::Service;
 use crate::auth::Viewer;
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::code::{Outcome, Storage, Validation};
-use crate::domain::limits::{SOURCE_BYTES_MAX, at_most};
+use crate::domain::limits::{DATABASE_SOURCE_BYTES_MAX, SOURCE_BYTES_MAX, at_most};
+use crate::domain::object::Place;
+use crate::domain::text::hex;
 use crate::error::{Error, Result};
-use crate::store::{CodeAgentRow, CodeVersionRow, Reader, Writable};
+use crate::event::Topic;
+use crate::store::{CodeAgentRow, CodeVersionRow, JobKind, NewJob, Reader, Writable, WriteTx};
 
 /// Source to be published.
 #[derive(Debug, Clone)]
@@ -84,10 +86,57 @@ impl Service {
             let version = tx.insert_code_version(&agent, version, source).await?;
             let outcome = if validation.is_valid() { Outcome::Created } else { Outcome::KeptInvalid };
             tx.record_publish(&agent, outcome, now).await?;
+            self.plan_move(&tx, &version, now).await?;
             tx.commit().await?;
+            let version = self.move_at_once(version).await;
             return Ok(Published { version: Some(version), created: true, validation });
         }
     }
+}
+
+impl Service {
+    /// Plans that a large source leaves the database, which has it durably meanwhile.
+    pub(super) async fn plan_move(
+        &self,
+        tx: &WriteTx,
+        version: &CodeVersionRow,
+        now: Timestamp,
+    ) -> Result<()> {
+        if !is_large(version) || self.storage.place_of_objects(&self.store).is_none() {
+            return Ok(());
+        }
+        let job = NewJob {
+            kind: JobKind::MoveSource,
+            tenant_id: version.tenant_id.clone(),
+            subject_id: version.id,
+            node_id: None,
+            detail: None,
+            run_at: now,
+        };
+        tx.insert_jobs(vec![job], now).await
+    }
+
+    /// Moves a large source to this server's disk before the call answers; what goes to the cloud goes behind it.
+    pub(super) async fn move_at_once(&self, version: CodeVersionRow) -> CodeVersionRow {
+        if !is_large(&version) {
+            return version;
+        }
+        self.wakeups.announce([Topic::Jobs]);
+        if self.storage.place_of_objects(&self.store) != Some(Place::Local) {
+            return version;
+        }
+        match self.storage.move_source(&self.store, &version).await {
+            Ok(moved) => moved.unwrap_or(version),
+            Err(failure) => {
+                tracing::warn!(?failure, "a source stays in the database for now");
+                version
+            }
+        }
+    }
+}
+
+fn is_large(version: &CodeVersionRow) -> bool {
+    usize::try_from(version.size_bytes).is_ok_and(|size| DATABASE_SOURCE_BYTES_MAX.is_passed_by(size))
 }
 
 /// What is known of a version's source.
@@ -131,6 +180,7 @@ pub(super) fn new_version(
         sha256: sha256(source),
         storage: Storage::Database,
         storage_key: None,
+        object_place: None,
         is_checked: validation.is_checked,
         problems: problems.transpose().map_err(Error::internal)?,
         created_by: viewer.user_id().to_owned(),
@@ -156,11 +206,7 @@ async fn newest(reader: &Reader<'_>, agent: &CodeAgentRow) -> Result<Option<Code
 
 /// In hexadecimal.
 fn sha256(source: &str) -> String {
-    digest(&SHA256, source.as_bytes()).as_ref().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(digest(&SHA256, source.as_bytes()).as_ref())
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use super::super::Service;
 use super::publish::validation_of;
 use crate::auth::Viewer;
-use crate::domain::code::{Filter, Validation};
-use crate::domain::limits::{PAGE_SOURCE_BYTES_MAX, at_most};
+use crate::domain::code::{Filter, Storage, Validation};
+use crate::domain::limits::{PAGE_SOURCE_BYTES_MAX, SOURCE_READS_AT_ONCE_MAX, at_most};
 use crate::domain::log::{self, Line};
 use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::{Error, Result};
@@ -110,7 +111,8 @@ impl Service {
     /// The sources of versions that have been read, by id.
     ///
     /// # Errors
-    /// `TOO_LARGE` when they come to more than [`PAGE_SOURCE_BYTES_MAX`] together.
+    /// `TOO_LARGE` when they come to more than [`PAGE_SOURCE_BYTES_MAX`] together; `UNAVAILABLE` when storage does not give
+    /// one now.
     pub async fn code_sources(
         &self,
         viewer: &Viewer,
@@ -118,8 +120,23 @@ impl Service {
     ) -> Result<HashMap<Uuid, String>> {
         let bytes = versions.iter().map(|version| usize::try_from(version.size_bytes).unwrap_or(0)).sum();
         at_most("source", bytes, PAGE_SOURCE_BYTES_MAX)?;
-        let keys: Vec<_> = versions.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
-        let sources = self.store.reader(viewer).code_sources(&keys).await?;
+        let reader = self.store.reader(viewer);
+        let in_database = versions.iter().filter(|row| row.storage == Storage::Database);
+        let keys: Vec<_> = in_database.map(|row| (row.tenant_id.clone(), row.id)).collect();
+        let mut sources = if keys.is_empty() { HashMap::new() } else { reader.code_sources(&keys).await? };
+        // Those that have moved since they were read are objects by now.
+        let moved: Vec<_> = keys.iter().map(|(_, id)| *id).filter(|id| !sources.contains_key(id)).collect();
+        let moved =
+            if moved.is_empty() { HashMap::new() } else { reader.code_versions_by_ids(&moved).await? };
+        let objects = versions.iter().filter(|row| row.storage == Storage::Object);
+        let objects: Vec<_> = objects.chain(moved.values()).cloned().collect();
+        let reads = objects.into_iter().map(|row| async move {
+            let source = self.storage.read_source(&row).await?;
+            Ok::<_, Error>((row.id, source.to_vec()))
+        });
+        let read: Vec<_> =
+            futures_util::stream::iter(reads).buffered(SOURCE_READS_AT_ONCE_MAX).try_collect().await?;
+        sources.extend(read);
         let text = |bytes| String::from_utf8(bytes).map_err(Error::internal);
         sources.into_iter().map(|(id, bytes)| Ok((id, text(bytes)?))).collect()
     }

@@ -1,4 +1,5 @@
-//! Which version of a code agent an execution runs: settled when it is started, never changed afterwards.
+//! What an execution names: the version of a code agent that it runs, settled when it is started and never changed
+//! afterwards; and the generation that it runs or makes.
 
 use uuid::Uuid;
 
@@ -48,4 +49,19 @@ pub(super) async fn bind_to_versions<'r>(
         };
     }
     Ok(())
+}
+
+/// Checks that the generations that executions of these tenants name are there.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub(super) async fn check_generations(reader: &Reader<'_>, named: &[(String, Uuid)]) -> Result<()> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let there = reader.generations_by_key(named).await?;
+    let is_there = |(tenant_id, id): &(String, Uuid)| {
+        there.iter().any(|row| row.id == *id && row.tenant_id == *tenant_id)
+    };
+    if named.iter().all(is_there) { Ok(()) } else { Err(Error::NotFound { what: "generation" }) }
 }

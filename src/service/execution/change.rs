@@ -7,6 +7,7 @@ use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
+use super::binding::check_generations;
 use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
 use super::topics;
 use crate::auth::Viewer;
@@ -26,6 +27,7 @@ pub struct Update {
     pub tokens: Option<Tokens>,
     pub cost_microusd: Option<i64>,
     pub visual: VisualChange,
+    pub generation_id: Option<Uuid>,
     /// JSON text.
     pub result: Option<String>,
 }
@@ -46,6 +48,7 @@ pub struct Finish {
     /// Otherwise the time from start to completion.
     pub duration_ms: Option<i64>,
     pub visual: VisualChange,
+    pub generation_id: Option<Uuid>,
     /// Otherwise now.
     pub completed_at: Option<Timestamp>,
 }
@@ -63,6 +66,7 @@ struct Change {
     tokens: Option<Tokens>,
     cost_microusd: Option<i64>,
     visual: VisualChange,
+    generation_id: Option<Uuid>,
     duration_ms: Option<i64>,
     completed_at: Option<Timestamp>,
     payload: PayloadChange,
@@ -117,6 +121,7 @@ impl Service {
             tokens: finish.tokens,
             cost_microusd: finish.cost_microusd,
             visual: finish.visual,
+            generation_id: finish.generation_id,
             duration_ms: finish.duration_ms,
             completed_at: finish.completed_at,
             payload: PayloadChange {
@@ -148,6 +153,7 @@ impl Service {
             tokens: None,
             cost_microusd: None,
             visual: VisualChange::default(),
+            generation_id: None,
             duration_ms: None,
             completed_at: None,
             payload: PayloadChange {
@@ -163,6 +169,9 @@ impl Service {
         let tx = self.store.begin().await?;
         let ids = changes.iter().map(|change| change.id).collect();
         let mut executions = tx.reader(viewer).writable_executions(viewer, ids).await?;
+        let tenant = |id: &Uuid| executions.get(id).map(|execution| execution.row().tenant_id.clone());
+        let named = changes.iter().filter_map(|change| Some((tenant(&change.id)?, change.generation_id?)));
+        check_generations(&tx.reader(viewer), &named.collect::<Vec<_>>()).await?;
         let mut answers = Vec::with_capacity(changes.len());
         let mut changed = Vec::new();
         let mut payloads = Vec::new();
@@ -204,6 +213,7 @@ fn from_update(at: String, update: Update) -> Result<Change> {
         tokens: update.tokens,
         cost_microusd: update.cost_microusd,
         visual: update.visual,
+        generation_id: update.generation_id,
         duration_ms: None,
         completed_at: None,
         payload: PayloadChange { result, ..PayloadChange::default() },
@@ -239,6 +249,7 @@ fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Optio
         row.cost_microusd = input::cost(&at, microusd)?;
     }
     change.visual.apply(&at, row)?;
+    row.generation_id = change.generation_id.or(row.generation_id);
     if *row == before && payload.is_empty() {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::domain::execution::Filter;
 use crate::domain::limits::DELETE_EXECUTIONS_MAX;
 use crate::error::{Error, Result};
+use crate::event::Topic;
 use crate::store::{ExecutionRow, Writable, WriteTx};
 
 impl Service {
@@ -60,7 +61,8 @@ impl Service {
         tx.record_changes(Kind::Deleted, &gone, now()).await?;
         tx.delete_executions(&rows).await?;
         tx.commit().await?;
-        self.wakeups.announce(gone.into_iter().flat_map(topics));
+        // Their logs' objects go in the background.
+        self.wakeups.announce(gone.into_iter().flat_map(topics).chain([Topic::Jobs]));
         Ok(rows.len() as u64)
     }
 }

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::super::Service;
 use crate::auth::Viewer;
-use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order};
 use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::Result;
@@ -86,18 +85,5 @@ impl Service {
         keys: &[(String, Uuid)],
     ) -> Result<HashMap<Uuid, String>> {
         self.store.reader(viewer).large_values(which, keys).await
-    }
-
-    /// When the runner of each of these executions appended a line or said that it lives, by tenant and id.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn heartbeats(
-        &self,
-        viewer: &Viewer,
-        keys: &[(String, Uuid)],
-    ) -> Result<HashMap<Uuid, Timestamp>> {
-        let streams = self.store.reader(viewer).log_streams(keys).await?;
-        Ok(streams.into_iter().filter_map(|(id, stream)| Some((id, stream.heartbeat_at?))).collect())
     }
 }

@@ -6,7 +6,7 @@ use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
-use super::binding::{asked_version, bind_to_versions};
+use super::binding::{asked_version, bind_to_versions, check_generations};
 use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
 use super::start::{blank, id_is_taken};
 use super::topics;
@@ -33,6 +33,7 @@ pub struct RecordExecution {
     pub workflow_id: Option<String>,
     pub workflow_run_id: Option<String>,
     pub project_key: Option<String>,
+    pub generation_id: Option<Uuid>,
     /// JSON text, as `result`.
     pub inputs: Option<String>,
     pub result: Option<String>,
@@ -99,6 +100,9 @@ impl Service {
         let there = tx.reader(viewer).executions_by_ids(&ids).await?;
         let rows = new.iter_mut().map(|new| &mut new.row).filter(|row| !there.contains_key(&row.id));
         bind_to_versions(&tx.reader(viewer), stamp.tenant_id(), rows).await?;
+        let named = new.iter().filter(|new| !there.contains_key(&new.row.id));
+        let named = named.filter_map(|new| Some((stamp.tenant_id().to_owned(), new.row.generation_id?)));
+        check_generations(&tx.reader(viewer), &named.collect::<Vec<_>>()).await?;
         let mut executions = Vec::with_capacity(new.len());
         let mut created = Vec::with_capacity(new.len());
         for mut new in new {
@@ -153,6 +157,7 @@ fn new_execution(at: &str, record: RecordExecution, now: Timestamp) -> Result<Ne
         workflow_id: text::short_optional(&format!("{at}.workflowId"), record.workflow_id)?,
         workflow_run_id: text::short_optional(&format!("{at}.workflowRunId"), record.workflow_run_id)?,
         project_key: text::short_optional(&format!("{at}.projectKey"), record.project_key)?,
+        generation_id: record.generation_id,
         duration_ms: Some(duration),
         // Where it would stand had it been recorded while it ran.
         created_at: record.started_at.min(now),

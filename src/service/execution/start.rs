@@ -4,7 +4,7 @@ use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
-use super::binding::{asked_version, bind_to_versions};
+use super::binding::{asked_version, bind_to_versions, check_generations};
 use super::input::{self, VisualChange};
 use super::topics;
 use crate::auth::{OnBehalfOf, Stamp, Viewer};
@@ -30,6 +30,7 @@ pub struct StartExecution {
     pub workflow_run_id: Option<String>,
     /// The project is made when it is new.
     pub project_key: Option<String>,
+    pub generation_id: Option<Uuid>,
     /// JSON text.
     pub inputs: Option<String>,
     pub visual: VisualChange,
@@ -63,6 +64,8 @@ impl Service {
         let mut new = new_execution(start, now)?;
         let tx = self.store.begin().await?;
         bind_to_versions(&tx.reader(viewer), stamp.tenant_id(), [&mut new.row]).await?;
+        let named = new.row.generation_id.map(|id| (stamp.tenant_id().to_owned(), id));
+        check_generations(&tx.reader(viewer), named.as_slice()).await?;
         let mut execution = new.row.clone();
         stamp.tenant_id().clone_into(&mut execution.tenant_id);
         stamp.owner_id().clone_into(&mut execution.owner_id);
@@ -119,6 +122,7 @@ fn new_execution(start: StartExecution, now: Timestamp) -> Result<NewExecution> 
         workflow_id: text::short_optional("input.workflowId", start.workflow_id)?,
         workflow_run_id: text::short_optional("input.workflowRunId", start.workflow_run_id)?,
         project_key: text::short_optional("input.projectKey", start.project_key)?,
+        generation_id: start.generation_id,
         keep_history: start.keep_history,
         started_at,
         ..blank(now)
@@ -142,6 +146,7 @@ pub(super) fn blank(now: Timestamp) -> ExecutionRow {
         workflow_id: None,
         workflow_run_id: None,
         project_key: None,
+        generation_id: None,
         input_tokens: 0,
         cached_input_tokens: 0,
         output_tokens: 0,
