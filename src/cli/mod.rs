@@ -2,10 +2,14 @@
 //!
 //! Exit codes: 0 for success, 1 for a failure, 2 when the command line or a setting is wrong.
 
+mod backoff;
 mod check;
+mod connection;
 mod duration;
 mod exec;
+mod import;
 mod logging;
+mod notice;
 mod serve;
 mod token;
 
@@ -28,8 +32,9 @@ Examples:
   runledger --listen 0.0.0.0:8080              serve others; needs a key setting, see Tokens
   runledger token --user ada --org acme        make a token for ada in organisation acme
   DATABASE_URL=postgres://… runledger migrate  prepare a PostgreSQL database
-  runledger check                              show the settings, ask the database
+  runledger check                              show the settings, ask the database and storage
   runledger exec --name build -- make          run a command and record it
+  runledger import projects --dry-run          see which projects in a folder would be saved
 
 Every setting is a flag or an environment variable; .env.example lists them all.";
 
@@ -49,7 +54,7 @@ enum Command {
     Serve(Settings),
     /// Bring the database to this version's schema, or take steps back. `serve` does the first by itself.
     Migrate(Migrate),
-    /// Show the settings, without secrets, and whether the database and the issuers' keys can be reached.
+    /// Show the settings, without secrets, and whether the database, storage and the issuers' keys can be reached.
     Check(Settings),
     /// Print the GraphQL schema.
     Schema,
@@ -57,9 +62,12 @@ enum Command {
     Token(token::Token),
     /// Print the problems of the source on standard input. For the server, which runs it with little to lose.
     #[command(name = syntax::COMMAND, hide = true)]
-    CheckSource { language: String },
-    /// Run a command and record it as an execution, with its output as log lines while it runs.
+    CheckSource {
+        language: String,
+    },
+    // Their descriptions stand at their options.
     Exec(exec::Args),
+    Import(import::Args),
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +115,7 @@ impl From<Error> for Stop {
 fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Stop> {
     match cli.command.unwrap_or(Command::Serve(cli.settings)) {
         Command::Exec(args) => return block_on(async { Ok(exec::run(args).await) }),
+        Command::Import(args) => return block_on(async { Ok(import::run(args).await) }),
         Command::Serve(settings) => serve::run(started(&settings)?)?,
         Command::Migrate(Migrate { down, settings }) => {
             let config = started(&settings)?;

@@ -1,7 +1,7 @@
 //! `runledger serve`: starts the server, and says how to use it.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
@@ -42,7 +42,7 @@ fn first_token(config: &Config) -> Result<Option<String>> {
 
 /// What is printed when the server listens on `address`.
 fn start_message(config: &Config, address: SocketAddr, token: Option<&str>) -> String {
-    let url = url(address);
+    let url = crate::app::url(address);
     let mut text = format!("Runledger {} listening on {url}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -60,16 +60,10 @@ fn start_message(config: &Config, address: SocketAddr, token: Option<&str>) -> S
     line("API", &format!("{url}/graphql"));
     line("Database", &config.database.to_string());
     line("Data", &config.data_dir.display().to_string());
-    text
-}
-
-/// The address as a browser on this machine reaches it.
-fn url(address: SocketAddr) -> String {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
-        IpAddr::V6(ip) if ip.is_unspecified() => format!("http://[::1]:{}", address.port()),
-        _ => format!("http://{address}"),
+    if let Some(cloud) = config.storage.cloud.as_ref().filter(|_| config.storage.uses_cloud) {
+        line("Storage", &cloud.to_string());
     }
+    text
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl ClientError {
     }
 
     /// An answer that no Runledger server gives; asking again would not change it.
-    pub(super) fn answer(message: impl Into<String>) -> Self {
+    pub fn answer(message: impl Into<String>) -> Self {
         Self::of(BAD_ANSWER, false, message.into())
     }
 

@@ -7,12 +7,13 @@
 
 mod error;
 mod token;
+mod upload;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, RETRY_AFTER};
-use reqwest::{Url, redirect};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{RequestBuilder, Url, redirect};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,6 +22,7 @@ use crate::error::Code;
 
 pub use error::ClientError;
 pub use token::TokenSource;
+pub use upload::Upload;
 
 use error::GraphqlError;
 use token::Tokens;
@@ -61,24 +63,52 @@ impl Client {
         variables: impl Serialize,
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(&Request { query: document, variables }).map_err(ClientError::setup)?;
-        match self.post(body.clone()).await {
-            // The secret may have been replaced since the token was signed: sign once more.
-            Err(error) if error.is(Code::Unauthenticated) && self.tokens.renew() => self.post(body).await,
+        self.call(|| Ok(self.post()?.header(CONTENT_TYPE, "application/json").body(body.clone()))).await
+    }
+
+    /// [`graphql`](Self::graphql) with a file. It may take longer: as long as a slow connection needs for a file of this
+    /// size.
+    pub async fn graphql_with_file<T: DeserializeOwned>(
+        &self,
+        document: &str,
+        variables: impl Serialize,
+        upload: &Upload,
+    ) -> Result<T, ClientError> {
+        let operations = Request { query: document, variables };
+        self.call(|| {
+            let multipart = upload.body(&operations)?;
+            Ok(self
+                .post()?
+                .header(CONTENT_TYPE, multipart.content_type)
+                .header(CONTENT_LENGTH, multipart.content_length)
+                .header("graphql-require-preflight", "1")
+                .timeout(multipart.timeout)
+                .body(multipart.body))
+        })
+        .await
+    }
+
+    fn post(&self) -> Result<RequestBuilder, ClientError> {
+        let accept = "application/graphql-response+json, application/json;q=0.9";
+        Ok(self.http.post(self.endpoint.clone()).bearer_auth(self.tokens.token()?).header(ACCEPT, accept))
+    }
+
+    /// Makes a call, once more when its token was refused and there can be a better one: the secret may have been
+    /// replaced since the token was signed.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> Result<RequestBuilder, ClientError>,
+    ) -> Result<T, ClientError> {
+        match self.send(request()?).await {
+            Err(error) if error.is(Code::Unauthenticated) && self.tokens.renew() => {
+                self.send(request()?).await
+            }
             answer => answer,
         }
     }
 
-    async fn post<T: DeserializeOwned>(&self, body: Vec<u8>) -> Result<T, ClientError> {
-        let mut response = self
-            .http
-            .post(self.endpoint.clone())
-            .bearer_auth(self.tokens.token()?)
-            .header(ACCEPT, "application/graphql-response+json, application/json;q=0.9")
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .send()
-            .await
-            .map_err(ClientError::transport)?;
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let mut response = request.send().await.map_err(ClientError::transport)?;
         let status = response.status();
         let retry_after = response
             .headers()

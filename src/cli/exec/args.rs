@@ -7,18 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use reqwest::Url;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::api::StartInput;
-use crate::client::{TokenSource, is_loopback};
+use crate::cli::connection::Connection;
 use crate::clock;
-
-/// Where a server listens unless it is told otherwise.
-const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
-/// The file in a server's data folder with the secret that it made for itself.
-const SECRET_FILE: &str = "jwt-secret";
 
 /// Run a command and record it as an execution: its output as log lines while it runs, its exit status, its duration.
 ///
@@ -27,17 +21,8 @@ const SECRET_FILE: &str = "jwt-secret";
 /// time is kept in a file, which `--resume` delivers.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Address of the server [default: http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL", env = "RUNLEDGER_SERVER")]
-    server: Option<Url>,
-
-    /// Bearer token. Without one, the secret in the data folder of a server on this machine is used
-    #[arg(long, value_name = "TOKEN", env = "RUNLEDGER_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-
-    /// Data folder of a server on this machine
-    #[arg(long, value_name = "FOLDER", env = "RUNLEDGER_DATA_DIR", default_value = "./data")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    pub(super) connection: Connection,
 
     /// Name of the execution [default: the command's name]
     #[arg(long, value_name = "NAME")]
@@ -121,17 +106,6 @@ impl Mode {
 }
 
 impl Args {
-    /// The server's address: as given, else as in the spool to resume, else where one is by default.
-    pub(super) fn server(&self, spooled: Option<&str>) -> Result<Url, String> {
-        match &self.server {
-            Some(url) => Ok(url.clone()),
-            None => {
-                let text = spooled.unwrap_or(SERVER_DEFAULT);
-                text.parse().map_err(|error| format!("{text} is not a server's address: {error}"))
-            }
-        }
-    }
-
     /// What to start, with a new id unless one was given.
     pub(super) fn start_input(&self) -> StartInput {
         let words: Vec<_> = self.command.iter().map(|word| word.to_string_lossy()).collect();
@@ -160,21 +134,6 @@ impl Args {
             keep_history: !self.no_history,
         }
     }
-}
-
-/// Who vouches for the recording at `server`: the token that was given, else the secret of a server on this machine.
-pub(super) fn token_source(args: &Args, server: &Url) -> Result<TokenSource, String> {
-    if let Some(token) = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty()) {
-        return Ok(TokenSource::Given(token.to_owned()));
-    }
-    if !is_loopback(server) {
-        return Err("there is no token; give one with --token or RUNLEDGER_TOKEN".into());
-    }
-    let secret = args.data_dir.join(SECRET_FILE);
-    if secret.is_file() {
-        return Ok(TokenSource::LocalSecret(secret));
-    }
-    Err(format!("there is no token (--token, RUNLEDGER_TOKEN), and no {}", secret.display()))
 }
 
 /// A number with `s`, `m` or `h`; seconds without.
@@ -256,23 +215,5 @@ mod tests {
         }
         assert!(parse(&["--drain-timeout", "5 minutes", "x"]).is_err());
         assert_eq!(parse(&["--drain-timeout", "90s", "x"]).unwrap().drain_timeout, Duration::from_secs(90));
-    }
-
-    #[test]
-    fn a_token_is_as_given_or_signed_for_a_server_on_this_machine_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let data_dir = folder.path().to_str().unwrap();
-        let local = SERVER_DEFAULT.parse().unwrap();
-        let remote = "https://runledger.example".parse().unwrap();
-
-        let args = parse(&["--data-dir", data_dir, "--token", "t", "x"]).unwrap();
-        assert_eq!(token_source(&args, &remote), Ok(TokenSource::Given("t".into())));
-
-        let args = parse(&["--data-dir", data_dir, "--token", "", "x"]).unwrap();
-        assert!(token_source(&args, &local).is_err());
-        let secret = folder.path().join(SECRET_FILE);
-        std::fs::write(&secret, "s").unwrap();
-        assert_eq!(token_source(&args, &local), Ok(TokenSource::LocalSecret(secret)));
-        assert!(token_source(&args, &remote).is_err());
     }
 }

@@ -10,12 +10,12 @@ use tokio::time::sleep;
 
 use super::api::{FinishInput, StartInput, Status, time_text};
 use super::args::Args;
-use super::notice::say;
 use super::queue::Queue;
 use super::sender::{Outcome, Sender};
 use super::signals::{Signals, asks_to_end};
 use super::spool::{Opened, Spool};
 use super::{FAILURE, address, api, limits};
+use crate::cli::notice::say;
 use crate::clock;
 
 /// A delivery that goes on for longer than this after the command's end is worth a notice.
@@ -75,7 +75,8 @@ pub(super) async fn resume(args: &Args, path: &Path) -> u8 {
             return FAILURE;
         }
     };
-    let setup = args.server(Some(&opened.header.server)).and_then(|server| Ok((api(args, &server)?, server)));
+    let setup =
+        args.connection.url(Some(&opened.header.server)).and_then(|server| Ok((api(args, &server)?, server)));
     let ((api, server), mut signals) = match (setup, Signals::listen()) {
         (Ok(setup), Ok(signals)) => (setup, signals),
         (Err(message), _) => {

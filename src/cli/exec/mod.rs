@@ -12,12 +12,10 @@
 
 mod api;
 mod args;
-mod backoff;
 mod batch;
 mod child;
 mod deliver;
 mod lines;
-mod notice;
 mod pump;
 mod queue;
 mod sender;
@@ -42,16 +40,14 @@ use tokio::time::{Instant, timeout};
 pub use args::Args;
 
 use api::{Api, FinishInput, time_text};
-use args::token_source;
 use child::{Asked, End, Running};
 use deliver::{drain, resume};
-use notice::say;
 use queue::{Limits, Queue};
 use sender::Sender;
 use signals::{Signals, asks_to_end};
 use spool::Header;
 
-use crate::client::Client;
+use super::notice::say;
 use crate::clock;
 
 /// Output that waits for the server takes at most this much memory; more goes to disk.
@@ -80,7 +76,7 @@ async fn record(args: &Args) -> u8 {
             return FAILURE;
         }
     };
-    let server = match args.server(None) {
+    let server = match args.connection.url(None) {
         Ok(server) => server,
         Err(message) => {
             say(message);
@@ -205,8 +201,7 @@ async fn notified(notify: Option<&Notify>) {
 }
 
 fn api(args: &Args, server: &Url) -> Result<Api, String> {
-    let client = Client::new(server, token_source(args, server)?).map_err(|error| error.to_string())?;
-    Ok(Api::new(client))
+    Ok(Api::new(args.connection.client(server)?))
 }
 
 fn limits(args: &Args) -> Limits {

@@ -18,8 +18,8 @@ use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 use super::lines::{Cutter, Stream};
-use super::notice::say;
 use super::queue::Queue;
+use crate::cli::notice::say;
 use crate::clock;
 
 /// One read takes at most this much; a pipe holds as much by default.

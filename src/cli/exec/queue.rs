@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 use super::api::FinishInput;
 use super::lines::Block;
-use super::notice::say;
 use super::spool::{Header, Opened, Spool};
+use crate::cli::notice::say;
 
 /// Where the queue goes when, and how far.
 #[derive(Debug, Clone)]

@@ -18,11 +18,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::api::{Api, Appended, FinishInput, StartInput, Status};
-use super::backoff::Backoff;
 use super::batch::{Batch, Batches, Work};
 use super::lines::LogLine;
-use super::notice::say;
 use super::queue::Queue;
+use crate::cli::backoff::Backoff;
+use crate::cli::notice::say;
 use crate::client::ClientError;
 use crate::error::Code;
 

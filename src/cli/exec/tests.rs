@@ -20,7 +20,7 @@ use super::sender::{Outcome, Sender};
 use super::spool::{Header, Spool};
 use super::test_support::{Fault, Mock, TOKEN, block, finish_input, start_input};
 use super::*;
-use crate::client::TokenSource;
+use crate::client::{Client, TokenSource};
 
 struct Recording {
     queue: Arc<Queue>,

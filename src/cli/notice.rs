@@ -1,4 +1,4 @@
-//! What `exec` itself has to say, on stderr, beside the output of the command.
+//! What a command has to say beside its output, on stderr.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

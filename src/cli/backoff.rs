@@ -8,7 +8,7 @@ const WAIT_MIN: Duration = Duration::from_millis(250);
 /// The longest wait before any try.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Waits that double up to [`WAIT_MAX`], each shortened at random by up to a half, so that many recorders do not come
+/// Waits that double up to [`WAIT_MAX`], each shortened at random by up to a half, so that many clients do not come
 /// back to a restarted server all at once.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
