@@ -3,7 +3,8 @@
 // node readme.mjs <base url> <token> <runledger binary>
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Report, assert } from './report.mjs';
@@ -46,5 +47,14 @@ await report.check('JavaScript', () => {
 await report.check('runledger exec', () => {
   const output = run(runledger, ['exec', '--name', 'unit tests', '--', 'sh', '-c', 'echo out; echo err >&2']);
   assert(output === 'out\n', 'the output passes through');
+});
+await report.check('a project, uploaded', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'readme-'));
+  mkdirSync(join(folder, 'my-project'));
+  writeFileSync(join(folder, 'my-project', 'main.py'), 'print("hello")\n');
+  const block = readme.match(/```sh\n(tar [\s\S]*?)```/)[1];
+  const done = spawnSync('bash', ['-eu'], { env, input: block, cwd: folder, encoding: 'utf8', timeout: 60_000 });
+  rmSync(folder, { recursive: true });
+  assert(done.status === 0 && /"version":1,"fileCount":1/.test(done.stdout), done.stdout + done.stderr);
 });
 report.end();
