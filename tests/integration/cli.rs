@@ -10,13 +10,15 @@ use tokio::{
 
 use crate::harness::{
     Backend, Client, ForBackend as _, ResumingTail, SECRET, Server, Session, Socket, Tail, Team, id_of,
-    runledger, signal, soon, unique,
+    runledger, signal, soon,
+    support::supabase::{FakeSupabase, SECRET_KEY},
+    unique,
 };
 
 #[test]
 fn help_explains_each_command() {
     let help = text(&runledger_says(&["--help"]).stdout);
-    for command in ["serve", "migrate", "check", "schema", "token", "exec"] {
+    for command in ["serve", "migrate", "check", "schema", "token", "exec", "import"] {
         assert!(help.contains(&format!("\n  {command} ")), "--help names {command}");
         let of_command = runledger_says(&[command, "--help"]);
         assert!(
@@ -29,7 +31,9 @@ fn help_explains_each_command() {
 
 #[test]
 fn what_is_no_command_is_refused() {
-    for arguments in [&["fly"][..], &["serve", "--wings"], &["token"], &["exec"], &["schema", "twice"]] {
+    for arguments in
+        [&["fly"][..], &["serve", "--wings"], &["token"], &["exec"], &["import"], &["schema", "twice"]]
+    {
         let output = runledger_says(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
@@ -101,6 +105,47 @@ fn check_says_that_all_is_well() {
     assert!(!text(&output.stdout).contains(SECRET), "secrets are not shown");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_says_how_storage_is_and_makes_nothing() {
+    let storage = FakeSupabase::start().await;
+    let check = async |key: &'static str| {
+        let (folder, url) = (tempfile::tempdir().expect("a temporary folder"), storage.front().url());
+        let run = move || {
+            let mut command = runledger(folder.path());
+            command.arg("check").env("RUNLEDGER_JWT_SECRET", SECRET).env("SUPABASE_URL", url);
+            command.env("SUPABASE_SERVICE_KEY", key).output().expect("it runs")
+        };
+        tokio::task::spawn_blocking(run).await.expect("it does not panic")
+    };
+    let missing = check(SECRET_KEY).await;
+    assert!(missing.status.success(), "{}", text(&missing.stderr));
+    for bucket in ["codebegen-projects", "code-agents", "agent-logs"] {
+        assert!(text(&missing.stdout).contains(&format!("There is no bucket {bucket} yet")));
+        assert_eq!(storage.is_public(bucket), None, "it is not made");
+        storage.set_bucket(bucket, false, None);
+    }
+    let good = check(SECRET_KEY).await;
+    assert!(
+        good.status.success() && text(&good.stdout).contains("Storage answers: Supabase Storage at http://")
+    );
+    assert!(!text(&good.stdout).contains("no bucket") && !text(&good.stdout).contains(SECRET_KEY));
+
+    storage.set_bucket("code-agents", true, None);
+    let public = check(SECRET_KEY).await;
+    assert_eq!(public.status.code(), Some(1));
+    assert!(text(&public.stderr).contains("the bucket code-agents is public; make it private"));
+    let refused = check("sb_secret_wrong").await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("check the keys")
+            && !text(&refused.stderr).contains("sb_secret_wrong")
+    );
+    storage.front().go_away().await;
+    let away = check(SECRET_KEY).await;
+    assert_eq!(away.status.code(), Some(1));
+    assert!(text(&away.stderr).contains("cannot be reached"), "{}", text(&away.stderr));
+}
+
 #[tokio::test]
 async fn with_nothing_configured_it_prints_where_graphiql_is_and_a_token_for_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -122,6 +167,24 @@ async fn with_nothing_configured_it_prints_where_graphiql_is_and_a_token_for_it(
     let answer = query.json(&json!({ "query": "{ viewer { userId } }" })).send().await.expect("it answers");
     let answer: Value = answer.json().await.expect("it answers in JSON");
     assert!(answer["data"]["viewer"]["userId"].is_string(), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_folder_is_used_by_one_server_at_a_time() {
+    let server = Server::builder(Backend::Sqlite).await.start().await;
+    let team = Team::of(&server);
+    let generation = team.owner.save_any().await;
+    // Another database, the same folder: it would remove files that it does not know.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let database = format!("sqlite://{}", folder.path().join("other.db").display());
+    server.set_env("DATABASE_URL", &database);
+    server.set_env("RUNLEDGER_LISTEN", "127.0.0.1:0");
+    let said = server.restart_fails().await;
+    assert!(said.contains("data folder") && said.contains("RUNLEDGER_DATA_DIR"), "{said}");
+    assert!(team.owner.archive(&generation).await.len() > 20, "the first one is not disturbed");
+    // Held by the process alone: not by what it leaves behind.
+    server.kill9();
+    server.restart().await;
 }
 
 #[tokio::test]

@@ -81,13 +81,13 @@ async fn an_acknowledged_change_survives_kill_9(server: Server) {
 
 /// What the appenders have done so far, and whether they should go on.
 #[derive(Default)]
-struct Calls {
+pub(crate) struct Calls {
     acknowledged: watch::Sender<u64>,
-    stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
 }
 
 impl Calls {
-    async fn wait_for_more(&self, count: u64) {
+    pub(crate) async fn wait_for_more(&self, count: u64) {
         let mut acknowledged = self.acknowledged.subscribe();
         let target = *acknowledged.borrow() + count;
         soon("acknowledged calls", acknowledged.wait_for(|calls| *calls >= target))
@@ -97,7 +97,11 @@ impl Calls {
 }
 
 /// Appends call after call, and repeats each until it is acknowledged. Gives back what it has written.
-async fn append_until_stopped(client: Client, id: String, calls: Arc<Calls>) -> (String, Vec<String>) {
+pub(crate) async fn append_until_stopped(
+    client: Client,
+    id: String,
+    calls: Arc<Calls>,
+) -> (String, Vec<String>) {
     let mut written = Vec::new();
     while !*calls.stop.borrow() {
         let first_seq = written.len();

@@ -4,6 +4,7 @@
 mod harness;
 
 mod architecture;
+mod archive;
 mod bad_input;
 mod changes;
 mod cli;
@@ -12,10 +13,14 @@ mod contract;
 mod crash;
 mod endurance;
 mod executions;
+mod generations;
+mod import;
 mod lists;
 mod logs;
+mod migrations;
 mod ownership;
 mod retries;
 mod statements;
+mod storage;
 mod tails;
 mod two_processes;

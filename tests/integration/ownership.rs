@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::harness::{
-    Claims, Client, Database, Event, Refusal, Server, Socket, Team, for_each_backend, for_postgres, id_of,
-    line, unique,
+    Claims, Client, Database, Event, Refusal, Server, Socket, Team, files, for_each_backend, for_postgres,
+    id_of, line, unique,
 };
 
 for_each_backend!(
@@ -20,6 +20,7 @@ for_each_backend!(
     a_user_without_an_organisation_is_a_tenant_of_their_own,
     a_token_of_supabase_works_as_it_comes,
     a_change_of_somebody_elses_execution_changes_nothing,
+    a_generation_of_another_tenant_is_nowhere_to_be_found,
 );
 
 /// What a caller gets.
@@ -32,8 +33,10 @@ enum Outcome {
     NotFound,
     Forbidden,
     Unauthenticated,
+    /// What only those are told who may do it: that it cannot be done.
+    Conflict,
 }
-use Outcome::{Data, Forbidden, NotFound, Nothing, Unauthenticated};
+use Outcome::{Conflict, Data, Forbidden, NotFound, Nothing, Unauthenticated};
 
 /// A caller of each kind, as a table's columns.
 const CALLERS: [&str; 8] =
@@ -56,6 +59,8 @@ const FOLLOW: Outcomes = outcomes([Data, Data, Data, NotFound, Data]);
 const WRITE: Outcomes = outcomes([Data, Forbidden, Data, NotFound, Data]);
 /// A row that is deleted: there is nothing wrong with one that is not there.
 const DELETE: Outcomes = outcomes([Data, Forbidden, Data, Nothing, Data]);
+/// An upload where there is no cloud storage.
+const UPLOAD: Outcomes = outcomes([Conflict, Forbidden, Conflict, NotFound, Conflict]);
 /// Rows that are changed where a filter matches them and the caller may.
 const WRITE_MATCHING: Outcomes = outcomes([Data, Nothing, Data, Nothing, Data]);
 
@@ -78,7 +83,7 @@ const fn field(
 }
 
 /// One row for each root field. The variables are those of [`Target::variables`].
-const FIELDS: [Field; 30] = [
+const FIELDS: [Field; 36] = [
     field("Query.viewer", OWN, "/viewer/userId", "{ viewer { userId tenantId role expiresAt } }"),
     field("Query.node", READ, "/node", "query ($id: ID!) { node(id: $id) { id } }"),
     field("Query.nodes", READ, "/nodes/0", "query ($id: ID!) { nodes(ids: [$id]) { id } }"),
@@ -116,6 +121,22 @@ const FIELDS: [Field; 30] = [
         "/workflowRun",
         "query ($run: String!) { workflowRun(id: $run) { id executions { nodes { id } } logs { message } } }",
     ),
+    field(
+        "Query.generation",
+        READ,
+        "/generation",
+        "query ($generation: ID!) { generation(id: $generation) {
+            id files { path text } project { id } download { url } storage { key }
+        } }",
+    ),
+    field(
+        "Query.compareGenerations",
+        FOLLOW,
+        "/compareGenerations/changed",
+        "query ($generation: ID!, $newer: ID!) {
+            compareGenerations(from: $generation, to: $newer) { changed { path diff before { text } } }
+        }",
+    ),
     field("Query.changesCursor", OWN, "/changesCursor", "{ changesCursor }"),
     field(
         "Mutation.createCodeAgent",
@@ -150,6 +171,26 @@ const FIELDS: [Field; 30] = [
         OWN,
         "/createProject/project",
         "mutation ($new: String!) { createProject(input: { key: $new }) { project { id } } }",
+    ),
+    field(
+        "Mutation.saveGeneration",
+        OWN,
+        "/saveGeneration/generation",
+        r#"mutation ($new: String!) {
+            saveGeneration(input: { projectKey: $new, files: [{ path: "a", text: "b" }] }) { generation { id } }
+        }"#,
+    ),
+    field(
+        "Mutation.deleteGeneration",
+        DELETE,
+        "/deleteGeneration/deletedCount",
+        "mutation ($generation: ID!) { deleteGeneration(id: $generation) { deletedCount } }",
+    ),
+    field(
+        "Mutation.retryUpload",
+        UPLOAD,
+        "/retryUpload/generation",
+        "mutation ($generation: ID!) { retryUpload(generationId: $generation) { generation { id } } }",
     ),
     field(
         "Mutation.startExecution",
@@ -226,6 +267,12 @@ const FIELDS: [Field; 30] = [
         FOLLOW,
         "/logTail/lines",
         "subscription ($id: ID!) { logTail(executionId: $id) { lines { message } } }",
+    ),
+    field(
+        "Subscription.generationChanged",
+        FOLLOW,
+        "/generationChanged",
+        "subscription ($generation: ID!) { generationChanged(id: $generation) { id files { path } } }",
     ),
     field("Query.__typename", [Data; 8], "/__typename", "{ __typename }"),
 ];
@@ -362,6 +409,39 @@ async fn a_change_of_somebody_elses_execution_changes_nothing(team: Team) {
     assert_eq!(team.owner.append(&id, &[line("the next")]).await["nextSeq"], 2);
 }
 
+async fn a_generation_of_another_tenant_is_nowhere_to_be_found(team: Team) {
+    let (theirs, ours) = (team.owner.save_any().await, team.stranger.save_any().await);
+    let stranger = &team.stranger;
+    let document = "query ($id: ID!) { generation(id: $id) { download { url } } node(id: $id) { id } }";
+    assert!(team.owner.query(document, json!({ "id": theirs })).await["generation"]["download"].is_object());
+    let nothing = stranger.query(document, json!({ "id": theirs })).await;
+    assert_eq!(nothing, json!({ "generation": null, "node": null }));
+
+    let compare =
+        "query ($from: ID!, $to: ID!) { compareGenerations(from: $from, to: $to) { added { path } } }";
+    for (from, to) in [(&theirs, &ours), (&ours, &theirs)] {
+        let refusal = stranger.refused(compare, json!({ "from": from, "to": to })).await;
+        assert_eq!(refusal.code(), "NOT_FOUND");
+    }
+
+    let refusal = stranger.refused(START, json!({ "input": { "generationId": theirs } })).await;
+    assert_eq!(refusal.code(), "NOT_FOUND", "an execution cannot name it");
+    let execution = id_of(&stranger.start(json!({ "generationId": ours })).await);
+    for change in [
+        stranger.update(json!({ "id": execution, "generationId": theirs })).await,
+        stranger.finish(json!({ "id": execution, "status": "COMPLETED", "generationId": theirs })).await,
+        stranger
+            .record(json!([{ "status": "FAILED", "startedAt": "2026-11-21T09:30:00Z",
+                             "completedAt": "2026-11-21T09:30:01Z", "generationId": theirs }]))
+            .await,
+    ] {
+        assert_eq!(change.expect_err("it is not theirs").code(), "NOT_FOUND");
+    }
+    let named = "query ($id: ID!) { execution(id: $id) { status generation { id } } }";
+    let named = stranger.query(named, json!({ "id": execution })).await;
+    assert_eq!(named["execution"], json!({ "status": "RUNNING", "generation": { "id": ours } }));
+}
+
 /// A row of the owner's that one caller tries one field on.
 struct Target {
     variables: Value,
@@ -377,8 +457,10 @@ impl Target {
         }";
         let agent = team.owner.query(agent, json!({ "name": run })).await;
         let agent = &agent["createCodeAgent"]["codeAgent"]["id"];
+        let generation = team.owner.save(&run, &files(&[("a.txt", b"old\n")])).await;
+        let newer = team.owner.save(&run, &files(&[("a.txt", b"new\n")])).await;
         let input = json!({ "workflowRunId": run, "codeAgentId": agent, "projectKey": "owned",
-                            "inputs": { "isTarget": true } });
+                            "generationId": generation["id"], "inputs": { "isTarget": true } });
         let target = team.owner.start(input).await;
         team.owner.append(&id_of(&target), &[line("a line")]).await;
         let own = match &after {
@@ -395,6 +477,8 @@ impl Target {
             "ids": [target["id"], own["id"]],
             "run": run,
             "agent": agent,
+            "generation": generation["id"],
+            "newer": newer["id"],
             "new": unique("project"),
             "project": team.owner.query(project, json!({})).await["projects"]["nodes"][0]["id"],
             "after": after.map(|data| data["changesCursor"].clone()),
@@ -416,6 +500,7 @@ impl Target {
                 "NOT_FOUND" => NotFound,
                 "FORBIDDEN" => Forbidden,
                 "UNAUTHENTICATED" => Unauthenticated,
+                "CONFLICT" => Conflict,
                 other => panic!("{}: {other}: {refusal:?}", field.name),
             },
         }
@@ -469,6 +554,8 @@ mod in_postgresql {
     for_postgres!(
         a_direct_connection_sees_the_same_executions_as_the_api,
         a_direct_connection_sees_the_same_code_agents_as_the_api,
+        a_direct_connection_sees_the_same_generations_as_the_api,
+        what_is_the_servers_own_is_hidden_from_everybody_else,
         a_direct_connection_without_claims_sees_nothing,
         a_direct_connection_cannot_write,
         every_table_with_a_tenant_is_secured,
@@ -534,8 +621,68 @@ mod in_postgresql {
         }
     }
 
+    async fn a_direct_connection_sees_the_same_generations_as_the_api(server: Server) {
+        let (team, other) = (Team::of(&server), Team::of(&server));
+        for client in [&team.owner, &team.colleague, &team.stranger, &other.owner, &other.owner] {
+            client.save_any().await;
+        }
+        let mut connection = connect(&server).await;
+        for claims in [
+            team.owner_claims(),
+            Claims::admin(Team::ADMIN, &team.org),
+            other.owner_claims(),
+            Claims::member("nobody", &unique("org")),
+            Claims::service(Team::SERVICE),
+        ] {
+            become_user(&mut connection, &claims.json()).await;
+            let list = "{ projects { nodes { generations { nodes { id } } } } }";
+            let list = server.client(&claims).query(list, json!({})).await;
+            let projects = list["projects"]["nodes"].as_array().expect("nodes are a list").iter();
+            let ids: BTreeSet<_> = projects
+                .flat_map(|project| project["generations"]["nodes"].as_array().expect("nodes are a list"))
+                .map(id_of)
+                .collect();
+            for (table, column) in [("generation", "id"), ("generation_manifest", "generation_id")] {
+                let query = format!("SELECT {column}::text FROM {table}");
+                let rows = connection.fetch_all(AssertSqlSafe(query)).await.expect("it may read");
+                let direct: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+                assert_eq!(direct, ids, "{table} with {claims:?}");
+            }
+        }
+    }
+
+    async fn what_is_the_servers_own_is_hidden_from_everybody_else(server: Server) {
+        let team = Team::of(&server);
+        let mut connection = connect(&server).await;
+        for claims in [team.owner_claims(), Claims::service(Team::SERVICE)] {
+            become_user(&mut connection, &claims.json()).await;
+            for table in SYSTEM_TABLES {
+                for statement in [format!("SELECT count(*) FROM {table}"), format!("DELETE FROM {table}")] {
+                    let error =
+                        connection.execute(AssertSqlSafe(statement.clone())).await.expect_err("it is hidden");
+                    let code = error.as_database_error().and_then(|error| error.code());
+                    assert_eq!(code.as_deref(), Some("42501"), "insufficient privilege for {statement}");
+                }
+            }
+        }
+        // Should somebody be given the right to read them by a default of the database: they are empty.
+        connection.execute("RESET ROLE").await.expect("it is a superuser");
+        for table in SYSTEM_TABLES {
+            let query = format!("SELECT relrowsecurity FROM pg_class WHERE oid = '{table}'::regclass");
+            let row = connection.fetch_one(AssertSqlSafe(query)).await.expect("the catalogue is readable");
+            assert!(row.get::<bool, _>(0), "{table} has row-level security");
+            let grant = format!("GRANT SELECT ON {table} TO authenticated");
+            connection.execute(AssertSqlSafe(grant)).await.expect("it is a superuser");
+        }
+        become_user(&mut connection, &Claims::service(Team::SERVICE).json()).await;
+        let secrets = connection.fetch_all("SELECT name FROM server_secret").await.expect("it may read now");
+        assert!(secrets.is_empty(), "the key of the links is there, and nobody sees it");
+    }
+
     async fn a_direct_connection_without_claims_sees_nothing(server: Server) {
-        Team::of(&server).owner.start_any().await;
+        let owner = Team::of(&server).owner;
+        owner.start_any().await;
+        owner.save_any().await;
         let mut connection = connect(&server).await;
         for claims in ["", "{}"] {
             become_user(&mut connection, claims).await;
@@ -577,6 +724,9 @@ mod in_postgresql {
         }
     }
 
+    /// Tables that belong to nobody but the server.
+    const SYSTEM_TABLES: [&str; 2] = ["job", "server_secret"];
+
     async fn connect(server: &Server) -> PgConnection {
         let Database::Postgres { superuser_url, .. } = server.database() else {
             panic!("it runs on PostgreSQL")
@@ -591,11 +741,13 @@ mod in_postgresql {
         set.execute(connection).await.expect("any setting can be set");
     }
 
+    /// The tables whose rows belong to somebody.
     async fn tables_with_a_tenant(connection: &mut PgConnection) -> Vec<String> {
         let query = "SELECT relname::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
                      WHERE attname = 'tenant_id' AND relkind = 'r' AND relnamespace = 'public'::regnamespace";
         let rows = connection.fetch_all(query).await.expect("the catalogue is readable");
         assert!(rows.len() > 3, "the tables are there");
-        rows.iter().map(|row| row.get(0)).collect()
+        let tables = rows.iter().map(|row| row.get::<String, _>(0));
+        tables.filter(|table| !SYSTEM_TABLES.contains(&table.as_str())).collect()
     }
 }

@@ -6,18 +6,25 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Client, Server, Socket, Team, for_each_backend, id_of, line, unique};
+use crate::harness::{
+    Backend, Client, Cloud, CloudKind, Server, Socket, Team, files, for_each_backend, get, id_of, line,
+    unique,
+};
 
 for_each_backend!(
     a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one,
     logs_that_are_longer_than_a_read_are_read_together,
     lists_never_read_what_was_not_asked_for,
     every_list_and_look_up_uses_an_index_of_the_tenant,
+    work_in_the_background_scans_no_table,
+    archiving_scans_no_table,
 );
 
 /// A server that logs each statement as a line of JSON.
 async fn logging_server(backend: Backend) -> Server {
     let builder = Server::builder(backend).await;
+    // The archiver's statements would look like those of readers.
+    let builder = builder.env("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", "3600");
     builder.env("RUNLEDGER_LOG", "warn,sqlx::query=debug").env("RUNLEDGER_LOG_FORMAT", "json").start().await
 }
 
@@ -29,11 +36,17 @@ const EXECUTION: &str = "id codeAgent { name latestVersion { source } version(nu
 const WITH_LOGS: &str = "id logs(last: 3) { nodes { seq message } totalCount }
     oldest: logs(first: 1, filter: { levels: [INFO] }) { nodes { message } pageInfo { hasNextPage } }";
 
+/// Of a generation: its list of files is read for the whole page, too, and so is its project.
+const GENERATION: &str = "id version message sizeBytes files { path sha256 } file(path: \"a\") { sizeBytes }
+    project { key latestGeneration { version } } storage { key uploadState } download { url }";
+
 async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: Backend) {
     let team = Team::of(&logging_server(backend).await);
     let run = unique("run");
     let agent = agent(&team.owner, 0).await;
-    team.owner.record(json!([recorded_of(&agent, &run, 0)])).await.expect("it is fine");
+    // The oldest project, which the list of its generations is read of.
+    let generation = team.owner.save("first", &files(&[("a", b"a")])).await;
+    team.owner.record(json!([recorded_of(&agent, &run, 0, &generation)])).await.expect("it is fine");
     start_with_lines(&team.owner, &run, 1).await;
 
     let lists = [
@@ -52,7 +65,17 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
             }}"
         ),
         format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ... on Execution {{ {EXECUTION} }} }} }}"),
-        "query ($n: Int!) { projects(first: $n) { nodes { id key name createdAt } totalCount } }".into(),
+        format!(
+            "query ($n: Int!) {{ projects(last: $n) {{ nodes {{ id key latestGeneration {{ {GENERATION} }} }} totalCount }} }}"
+        ),
+        format!(
+            "query ($n: Int!) {{ projects(last: 1) {{ nodes {{
+                generations(first: $n) {{ nodes {{ {GENERATION} }} edges {{ cursor }} totalCount }}
+            }} }} }}"
+        ),
+        format!(
+            "query ($n: Int!) {{ executions(first: $n, orderBy: OLDEST) {{ nodes {{ generation {{ {GENERATION} }} }} }} }}"
+        ),
         "query ($n: Int!) { codeAgents(first: $n) { nodes {
             name tags latestVersion { source codeAgent { id } } version(number: 1) { source } none: version(number: 9) { id }
         } totalCount } }"
@@ -62,10 +85,14 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
     for list in &lists {
         counts.push(fewest_statements_of(&team, list, variables(&team, &run, 1).await).await.len());
     }
-    team.owner
-        .record((1..100).map(|number| recorded_of(&agent, &run, number)).collect())
-        .await
-        .expect("they are fine");
+    let mut inputs = Vec::new();
+    for number in 1..100 {
+        // Other generations of the first project, and the first ones of others.
+        team.owner.save("first", &files(&[("a", b"a")])).await;
+        let generation = team.owner.save(&format!("project {number}"), &files(&[("a", b"a")])).await;
+        inputs.push(recorded_of(&agent, &run, number, &generation));
+    }
+    team.owner.record(json!(inputs)).await.expect("they are fine");
     start_with_lines(&team.owner, &run, 99).await;
     for (list, count) in lists.iter().zip(counts) {
         let statements = fewest_statements_of(&team, list, variables(&team, &run, 100).await).await;
@@ -127,6 +154,13 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         "{ activeExecutions(first: 50) { nodes { logs(last: 3) { nodes { seq } totalCount } } } }",
         "{ activeExecutions(first: 50) { nodes { logs(first: 200) { nodes { seq } } } } }",
         "query ($project: ID!) { project(id: $project) { id } node(id: $project) { id } }",
+        "query ($generation: ID!) { generation(id: $generation) {
+            files { path text } project { key latestGeneration { id } } download { url }
+        } }",
+        "query ($generation: ID!) { node(id: $generation) { ... on Generation { file(path: \"a\") { base64 } } } }",
+        "query ($generation: ID!) { compareGenerations(from: $generation, to: $generation) { changed { diff } } }",
+        "{ executions(first: 50) { nodes { generation { files { path } project { key } } } } }",
+        "{ projects(first: 50) { nodes { latestGeneration { files { path } } } } }",
         "query ($run: String!) {
             workflowRun(id: $run) { status costUsd executions { nodes { id } totalCount } logs(filter: { levels: [INFO] }) { seq } }
         }",
@@ -162,6 +196,7 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         }
     }
     statements.extend(statements_of_subscriptions(&team, &id).await);
+    statements.extend(statements_of_generations(&team).await);
 
     let statements: Vec<_> = statements.into_iter().collect();
     let complaints = plan::complaints(&server, &statements).await;
@@ -173,6 +208,114 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         statements.len(),
         complaints.join("\n")
     );
+}
+
+async fn work_in_the_background_scans_no_table(backend: Backend) {
+    let cloud = Cloud::start(CloudKind::S3).await;
+    let builder = cloud.server(backend).await;
+    let server = builder
+        .env("RUNLEDGER_LOG", "warn,sqlx::query=debug")
+        .env("RUNLEDGER_LOG_FORMAT", "json")
+        .start()
+        .await;
+    let team = Team::of(&server);
+    // A save and its upload, one that fails and waits, a deletion, a large source; then a start with all of them.
+    for number in 0..60 {
+        team.owner.save(&format!("project {}", number % 7), &files(&[("a", b"a")])).await;
+    }
+    let uploaded = team.owner.save_any().await;
+    team.owner.follow_upload(&uploaded).await.until("UPLOADED").await;
+    let source = format!("\"{}\"", "x".repeat(120 * 1024));
+    let input = json!({ "name": "large", "language": "json", "source": source });
+    let create =
+        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
+    team.owner.query(create, json!({ "input": input })).await;
+    cloud.front().go_away().await;
+    let waiting = team.owner.save_any().await;
+    team.owner.follow_upload(&waiting).await.until_it_fails().await;
+    server.kill9();
+    cloud.front().come_back().await;
+    server.restart().await;
+    let team = team.after_a_restart();
+    team.owner.follow_upload(&waiting).await.until("UPLOADED").await;
+    assert_eq!(team.owner.delete_generation(&uploaded).await.expect("it is ours"), 1);
+
+    let statements: BTreeSet<_> =
+        logged(&server, 0, &["SELECT", "WITH", "DELETE", "UPDATE"]).into_iter().collect();
+    let of_jobs: Vec<_> = statements
+        .into_iter()
+        .filter(|statement| {
+            ["job", "generation", "code_version"]
+                .iter()
+                .any(|table| statement.contains(&format!("\"{table}\"")))
+        })
+        .collect();
+    for part in ["FROM \"job\"", "DELETE FROM \"job\"", "FROM \"generation\"", "FROM \"code_version\""] {
+        assert!(of_jobs.iter().any(|statement| statement.contains(part)), "there is a statement {part}");
+    }
+    let scans = plan::scans(&server, &of_jobs).await;
+    assert!(scans.is_empty(), "{} of {}:\n{}", scans.len(), of_jobs.len(), scans.join("\n"));
+}
+
+async fn archiving_scans_no_table(backend: Backend) {
+    let cloud = Cloud::start(CloudKind::S3).await;
+    let server = cloud.server(backend).await;
+    let server = server
+        .env("RUNLEDGER_LOG", "warn,sqlx::query=debug")
+        .env("RUNLEDGER_LOG_FORMAT", "json")
+        .env("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", "1")
+        .start()
+        .await;
+    let team = Team::of(&server);
+    let id = fill(&team).await;
+    team.owner.complete(&id).await;
+    let document = "query ($id: ID!) { execution(id: $id) { logObject {
+        lineCount archivedLineCount download { url }
+    } } }";
+    let link = loop {
+        let log = team.owner.query(document, json!({ "id": id })).await["execution"]["logObject"].take();
+        if log["lineCount"] == log["archivedLineCount"] {
+            break log["download"]["url"].as_str().expect("a text").to_owned();
+        }
+    };
+    assert_eq!(get(&link, &[]).await.status, 200);
+    cloud.front().go_away().await;
+    let waiting = team.owner.start_any().await;
+    team.owner.append(&waiting, &[line("x")]).await;
+    server.kill9();
+    cloud.front().come_back().await;
+    let past = |column: &str| match backend {
+        Backend::Sqlite => format!("'2025' || substr({column}, 5)"),
+        Backend::Postgres => format!("{column} - interval '1 year'"),
+    };
+    // One has expired, and one is of a time before there were objects.
+    server.alter(&format!("UPDATE log_stream SET last_line_at = {} WHERE ended", past("last_line_at"))).await;
+    server.alter("UPDATE log_stream SET archive_due_at = NULL WHERE next_seq > archived_seq").await;
+    server.restart().await;
+    let team = team.after_a_restart();
+    let expired = "query ($id: ID!) { execution(id: $id) { logObject { expired } } }";
+    while team.owner.query(expired, json!({ "id": id })).await["execution"]["logObject"]["expired"] != true {}
+
+    let statements: BTreeSet<_> =
+        logged(&server, 0, &["SELECT", "WITH", "DELETE", "UPDATE"]).into_iter().collect();
+    let of_logs: Vec<_> = statements
+        .into_iter()
+        .filter(|statement| {
+            ["log_stream", "log_chunk"].iter().any(|table| statement.contains(&format!("\"{table}\"")))
+        })
+        .collect();
+    for part in [
+        "\"archive_due_at\" IS NULL",
+        "\"archive_due_at\" IS NOT NULL",
+        "\"archive_due_at\" <=",
+        "\"last_line_at\" <",
+        "DELETE FROM \"log_chunk\"",
+        "\"last_seq\", \"log_chunk\".\"byte_count\"",
+    ] {
+        assert!(of_logs.iter().any(|statement| statement.contains(part)), "there is a statement with {part}");
+    }
+    let scans = plan::scans(&server, &of_logs).await;
+    assert!(scans.is_empty(), "{} of {}:\n{}", scans.len(), of_logs.len(), scans.join("\n"));
 }
 
 /// The filters of lists: each field alone.
@@ -225,6 +368,47 @@ async fn statements_of_pages(team: &Team, list: &str, arguments: &Value) -> BTre
     statements
 }
 
+/// The statements of the pages of a project's generations, and of a link that is followed.
+async fn statements_of_generations(team: &Team) -> BTreeSet<String> {
+    let mut statements = BTreeSet::new();
+    let page = |arguments: &str| {
+        format!(
+            "query ($generation: ID!) {{ generation(id: $generation) {{ project {{
+                generations({arguments}) {{ edges {{ cursor node {{ id }} }} totalCount }}
+            }} }} }}"
+        )
+    };
+    let variables = json!({ "generation": generation_in_the_middle(team).await });
+    let data = team.owner.query(&page("first: 2"), variables.clone()).await;
+    let cursor = &data["generation"]["project"]["generations"]["edges"][1]["cursor"];
+    for arguments in
+        ["first: 2", "last: 2", &format!("first: 2, after: {cursor}"), &format!("last: 2, before: {cursor}")]
+    {
+        statements.extend(statements_of(team, &page(arguments), variables.clone()).await);
+    }
+    let link = team.owner.link(variables["generation"].as_str().expect("an id")).await;
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let before = team.server.log().len();
+        assert_eq!(get(&link, &[]).await.status, 200);
+        runs.push(logged_statements(&team.server, before));
+    }
+    let of_link = in_each(&runs);
+    assert!(!of_link.is_empty(), "a link is looked up");
+    statements.extend(of_link);
+    statements
+}
+
+/// A generation of a project with several.
+async fn generation_in_the_middle(team: &Team) -> Value {
+    let document = "{ executions(first: 50) { nodes { generation { project { generations(first: 2) { nodes { id } } } } } } }";
+    let data = team.owner.query(document, json!({})).await;
+    let executions = data["executions"]["nodes"].as_array().expect("a list");
+    let named =
+        executions.iter().find(|execution| execution["generation"].is_object()).expect("one names one");
+    named["generation"]["project"]["generations"]["nodes"][1]["id"].clone()
+}
+
 /// A value as GraphQL writes it: JSON but for the names of fields and enum values.
 fn literal(value: &Value) -> String {
     match value {
@@ -246,6 +430,7 @@ fn literal(value: &Value) -> String {
 async fn statements_of_subscriptions(team: &Team, id: &str) -> BTreeSet<String> {
     let after = team.owner.query("{ changesCursor }", json!({})).await["changesCursor"].take();
     team.owner.update(json!({ "id": id, "costUsd": "1" })).await.expect("it is running");
+    let generation = generation_in_the_middle(team).await;
     let mut runs = Vec::new();
     for _ in 0..RUNS {
         let before = team.server.log().len();
@@ -255,9 +440,13 @@ async fn statements_of_subscriptions(team: &Team, id: &str) -> BTreeSet<String> 
             "subscription ($after: String) { executionsChanged(after: $after) { execution { id inputs } } }",
             "subscription ($id: ID!) { logTail(executionId: $id) { nextSeq } }",
             "subscription ($id: ID!) { logTail(executionId: $id, last: 1) { nextSeq } }",
+            "subscription ($generation: ID!) { generationChanged(id: $generation) { version } }",
         ] {
-            let variables =
-                if document.contains("$id") { json!({ "id": id }) } else { json!({ "after": after }) };
+            let variables = match document {
+                _ if document.contains("$id") => json!({ "id": id }),
+                _ if document.contains("$generation") => json!({ "generation": generation }),
+                _ => json!({ "after": after }),
+            };
             socket.subscribe(document, variables).next().await;
         }
         runs.push(logged_statements(&team.server, before));
@@ -302,6 +491,17 @@ fn in_each(runs: &[Vec<String>]) -> Vec<String> {
 
 /// The SELECT statements in a server's log from an offset on.
 fn logged_statements(server: &Server, from: usize) -> Vec<String> {
+    let mut statements = logged(server, from, &["SELECT", "WITH"]);
+    // The archiver looks for what is due, and how much waits, so often that it falls into each run.
+    let is_archivers = |statement: &String| {
+        ["<=", "IS NOT NULL"].iter().any(|of| statement.contains(&format!("\"archive_due_at\" {of}")))
+    };
+    statements.retain(|statement| !is_archivers(statement));
+    statements
+}
+
+/// The statements that begin with one of these words in a server's log from an offset on.
+fn logged(server: &Server, from: usize, words: &[&str]) -> Vec<String> {
     let log = server.log();
     let events = log[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     events
@@ -311,7 +511,7 @@ fn logged_statements(server: &Server, from: usize) -> Vec<String> {
             let field = |name: &str| event[name].as_str().unwrap_or("").trim().to_owned();
             Some(field("db.statement")).filter(|whole| !whole.is_empty()).unwrap_or_else(|| field("summary"))
         })
-        .filter(|statement| ["SELECT", "WITH"].iter().any(|word| statement.starts_with(word)))
+        .filter(|statement| words.iter().any(|word| statement.starts_with(word)))
         .collect()
 }
 
@@ -327,7 +527,9 @@ async fn variables_of(team: &Team, id: &str) -> Value {
     let data = team.owner.query("{ projects(first: 1) { nodes { id } } }", json!({})).await;
     let agents = team.owner.query("{ codeAgents(first: 1) { nodes { id } } }", json!({})).await;
     let agent = &agents["codeAgents"]["nodes"][0]["id"];
-    json!({ "id": id, "run": "run 1", "agent": agent, "project": data["projects"]["nodes"][0]["id"] })
+    let generation = generation_in_the_middle(team).await;
+    json!({ "id": id, "run": "run 1", "agent": agent, "project": data["projects"]["nodes"][0]["id"],
+            "generation": generation })
 }
 
 /// Fills the database of several tenants with enough rows that a planner would rather not scan. One running execution.
@@ -340,8 +542,13 @@ async fn fill(team: &Team) -> String {
             client.record(json!(inputs)).await.expect("they are fine");
         }
         start_with_lines(client, "run 1", 50).await;
+        for number in 0..300 {
+            client.save(&format!("saved {}", number % 60), &files(&[("a", b"a")])).await;
+        }
     }
-    let id = id_of(&team.owner.start(json!({ "workflowRunId": "run 1", "inputs": {} })).await);
+    let generation = team.owner.save("saved 1", &files(&[("a", b"a")])).await;
+    let input = json!({ "workflowRunId": "run 1", "inputs": {}, "generationId": generation["id"] });
+    let id = id_of(&team.owner.start(input).await);
     for _ in 0..200 {
         team.owner.append(&id, &[line("x")]).await;
     }
@@ -370,10 +577,11 @@ async fn agent(client: &Client, number: usize) -> Value {
     client.query(create, json!({ "input": input })).await["createCodeAgent"]["codeAgent"]["id"].take()
 }
 
-/// As [`recorded`], of a code agent.
-fn recorded_of(agent: &Value, run: &str, number: usize) -> Value {
+/// As [`recorded`], of a code agent that makes a generation.
+fn recorded_of(agent: &Value, run: &str, number: usize, generation: &Value) -> Value {
     let mut input = recorded(run, number);
     input["codeAgentId"] = agent.clone();
+    input["generationId"] = generation["id"].clone();
     input
 }
 

@@ -23,7 +23,7 @@ impl ForBackend for Backend {
 }
 
 /// Far more than any test needs, so that one that hangs still says so.
-const TEST_SECONDS_MAX: Duration = Duration::from_secs(120);
+const TEST_SECONDS_MAX: Duration = Duration::from_secs(300);
 
 /// Tries `promise` on `backend`.
 pub(crate) async fn run<T: ForBackend>(backend: Backend, promise: impl AsyncFnOnce(T)) {
@@ -50,6 +50,21 @@ macro_rules! for_each_backend {
     )+};
 }
 pub(crate) use for_each_backend;
+
+/// Makes the test `name::sqlite` of each `async fn name` whose promise is about its file.
+macro_rules! for_sqlite {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use crate::harness::{Backend, run};
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                run(Backend::Sqlite, super::$name).await;
+            }
+        }
+    )+};
+}
+pub(crate) use for_sqlite;
 
 /// Makes the test `name::postgres` of each `async fn name` whose promise SQLite cannot give.
 macro_rules! for_postgres {

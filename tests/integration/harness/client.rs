@@ -85,12 +85,39 @@ impl Client {
         self.send(body.into()).await.expect("the server answers")
     }
 
+    /// Posts a GraphQL multipart request with one file, the value of the variables at `paths`.
+    pub(crate) async fn upload(
+        &self,
+        operations: &Value,
+        paths: &[&str],
+        file: &[u8],
+    ) -> reqwest::Result<Answer> {
+        const BOUNDARY: &str = "no-test-sends-this";
+        let part = |name: &str| format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"");
+        let mut body = format!(
+            "{}\r\n\r\n{operations}\r\n{}\r\n\r\n{}\r\n{}; filename=\"project.tar.gz\"\r\n\r\n",
+            part("operations"),
+            part("map"),
+            json!({ "file": paths }),
+            part("file"),
+        )
+        .into_bytes();
+        body.extend_from_slice(file);
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        self.send_as(&format!("multipart/form-data; boundary={BOUNDARY}"), body).await
+    }
+
     async fn send(&self, body: Vec<u8>) -> reqwest::Result<Answer> {
+        self.send_as("application/json", body).await
+    }
+
+    async fn send_as(&self, content_type: &str, body: Vec<u8>) -> reqwest::Result<Answer> {
         let mut request = self
             .http
             .post(format!("{}/graphql", self.server.url()))
-            .header("content-type", "application/json")
+            .header("content-type", content_type)
             .header("accept", "application/json")
+            .header("graphql-require-preflight", "1")
             .body(body);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);

@@ -3,10 +3,15 @@
 mod api;
 mod backend;
 mod client;
+mod cloud;
+mod generation;
 mod janitor;
 mod postgres;
 mod server;
 mod socket;
+#[path = "../../support/mod.rs"]
+#[expect(dead_code, reason = "each test binary uses a part of them")]
+pub(crate) mod support;
 mod tail;
 mod team;
 mod token;
@@ -16,8 +21,12 @@ use std::time::Duration;
 use runledger::error::Limit;
 
 pub(crate) use api::{execution_input, id_of, line, lines, messages};
-pub(crate) use backend::{Backend, ForBackend, for_each_backend, for_postgres, run};
+pub(crate) use backend::{Backend, ForBackend, for_each_backend, for_postgres, for_sqlite, run};
 pub(crate) use client::{Client, Refusal};
+pub(crate) use cloud::{CODE, Cloud, CloudKind, LOGS, PROJECTS};
+pub(crate) use generation::{
+    Downloaded, Files, Tar, as_input, files, get, gzip, noise, request, sha256, unpacked,
+};
 pub(crate) use postgres::Database;
 pub(crate) use server::{Server, runledger, signal};
 pub(crate) use socket::{Event, Socket, Subscription};

@@ -5,15 +5,18 @@ use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use sqlx::{Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, oneshot, watch};
 
-use super::{Backend, Database, SECRET, backend::ForBackend, client::Client, janitor, soon, token::Claims};
+use super::{
+    Backend, Database, SECRET, backend::ForBackend, client::Client, get, janitor, soon, token::Claims,
+};
 
 const READY: &str = "listening on http://";
 /// How much of a server's log a failed test shows.
@@ -27,7 +30,7 @@ pub(crate) struct Server(Arc<Inner>);
 struct Inner {
     folder: TempDir,
     database: Database,
-    environment: Vec<(String, String)>,
+    environment: Mutex<Vec<(String, String)>>,
     address: SocketAddr,
     process: Mutex<Option<Child>>,
     running: watch::Sender<bool>,
@@ -52,14 +55,15 @@ impl ServerBuilder {
             tempfile::Builder::new().prefix("runledger-server-").tempdir().expect("a temporary folder");
         let dir = folder.path().display();
         janitor::when_the_tests_end(&format!(
-            "[ -f '{dir}/pid' ] && kill -9 \"$(cat '{dir}/pid')\"; rm -rf '{dir}'"
+            // Numbers of processes are used again: only one that runs in this folder is ours.
+            "[ -f '{dir}/pid' ] && id=$(cat '{dir}/pid') && [ \"/proc/$id/cwd\" -ef '{dir}' ] && kill -9 \"$id\"; rm -rf '{dir}'"
         ));
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let (process, address) = spawn(folder.path(), &self.database, &self.environment, any_port).await;
         Server(Arc::new(Inner {
             folder,
             database: self.database,
-            environment: self.environment,
+            environment: Mutex::new(self.environment),
             address,
             process: Mutex::new(Some(process)),
             running: watch::Sender::new(true),
@@ -88,7 +92,12 @@ impl Server {
             Backend::Sqlite => &SQLITE,
             Backend::Postgres => &POSTGRES,
         };
-        cell.get_or_init(|| Self::on(backend)).await.clone()
+        // Most lines that the tests read are archived by then, or are at that moment.
+        let start = || async {
+            let builder = Self::on_database(Database::fresh(backend).await?);
+            Some(builder.env("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", "1").start().await)
+        };
+        cell.get_or_init(start).await.clone()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -136,10 +145,81 @@ impl Server {
     /// Starts it again on the same data and port.
     pub(crate) async fn restart(&self) {
         let inner = &self.0;
-        let (process, _) =
-            spawn(inner.folder.path(), &inner.database, &inner.environment, inner.address).await;
+        let environment = inner.environment.lock().expect("no holder panics").clone();
+        let (process, _) = spawn(inner.folder.path(), &inner.database, &environment, inner.address).await;
         *inner.process.lock().expect("no holder panics") = Some(process);
         inner.running.send_replace(true);
+    }
+
+    /// Changes a variable of its environment, from the next start on.
+    pub(crate) fn set_env(&self, name: &str, value: &str) {
+        let mut environment = self.0.environment.lock().expect("no holder panics");
+        environment.retain(|(set, _)| set != name);
+        environment.push((name.into(), value.into()));
+    }
+
+    /// Starts it again where it must not start; what it says.
+    pub(crate) async fn restart_fails(&self) -> String {
+        let output = self.run(&["serve"]).await;
+        assert!(!output.status.success(), "it must not start");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Runs another command with its settings.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let inner = &self.0;
+        let environment = inner.environment.lock().expect("no holder panics").clone();
+        let mut command = configured(inner.folder.path(), &inner.database, &environment, inner.address);
+        command.args(arguments).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output());
+        soon("the end of a command", output).await.expect("it does not panic").expect("it starts")
+    }
+
+    /// The files in a folder of its data folder, as paths below it.
+    pub(crate) fn files_in(&self, folder: &str) -> Vec<PathBuf> {
+        let root = self.data_folder().join(folder);
+        let (mut files, mut folders) = (Vec::new(), vec![root.clone()]);
+        while let Some(folder) = folders.pop() {
+            // One that became empty goes.
+            for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => files.push(path.strip_prefix(&root).expect("it is below").to_owned()),
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// Waits until `/readyz` says this; requests are answered meanwhile.
+    pub(crate) async fn ready_says(&self, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = get(&format!("{}/readyz", self.url()), &[]).await;
+            assert_eq!(answer.status, 200, "requests are answered all the same");
+            let said = String::from_utf8(answer.body).expect("it is text");
+            if said.contains(what) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {what:?} in {said:?}");
+            // Nothing tells when that changes.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The most memory that its process has had at once.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let id = self.process_id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
+    }
+
+    /// The id of its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        let process = self.0.process.lock().expect("no holder panics");
+        process.as_ref().expect("the server runs").id()
     }
 
     /// Waits while the server is away. Nobody should knock meanwhile: a port without a listener can connect to itself.
@@ -147,6 +227,41 @@ impl Server {
         let mut running = self.0.running.subscribe();
         soon("the server's start", running.wait_for(|running| *running)).await.expect("the sender is ours");
         assert!(self.is_alive() || !*running.borrow(), "the server ended by itself");
+    }
+
+    /// Changes the database behind the server's back; the server must not run.
+    pub(crate) async fn alter(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        let changed = match &self.0.database {
+            Database::Sqlite => {
+                let url = format!("sqlite:{}", self.database_file().display());
+                let mut database = sqlx::SqliteConnection::connect(&url).await.expect("the file opens");
+                let changed = database.execute(statement).await.map(|done| done.rows_affected());
+                database.close().await.expect("it closes");
+                changed
+            }
+            Database::Postgres { superuser_url, .. } => {
+                let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
+                database.execute(statement).await.map(|done| done.rows_affected())
+            }
+        };
+        assert!(changed.expect("the statement is fine") > 0, "some rows change");
+    }
+
+    /// How many rows a query finds, behind the server's back.
+    pub(crate) async fn count_rows(&self, from: &str) -> i64 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {from}"));
+        match &self.0.database {
+            Database::Sqlite => {
+                let url = format!("sqlite:{}", self.database_file().display());
+                let mut database = sqlx::SqliteConnection::connect(&url).await.expect("the file opens");
+                database.fetch_one(query).await.expect("the query is fine").get(0)
+            }
+            Database::Postgres { superuser_url, .. } => {
+                let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
+                database.fetch_one(query).await.expect("the query is fine").get(0)
+            }
+        }
     }
 
     /// Whether its process runs.
@@ -160,7 +275,7 @@ impl Server {
         self.0.log()
     }
 
-    fn data_folder(&self) -> PathBuf {
+    pub(crate) fn data_folder(&self) -> PathBuf {
         self.0.folder.path().join("data")
     }
 
@@ -221,15 +336,14 @@ pub(crate) fn runledger(working_folder: &Path) -> Command {
     command
 }
 
-async fn spawn(
+/// The program with a server's settings.
+fn configured(
     folder: &Path,
     database: &Database,
     environment: &[(String, String)],
     listen: SocketAddr,
-) -> (Child, SocketAddr) {
-    let log = File::options().append(true).create(true).open(log_file(folder)).expect("the log opens");
+) -> Command {
     let mut command = runledger(folder);
-    command.arg("serve").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     command
         .env("RUNLEDGER_LISTEN", listen.to_string())
         .env("RUNLEDGER_DATA_DIR", folder.join("data"))
@@ -238,6 +352,18 @@ async fn spawn(
         command.env("DATABASE_URL", url);
     }
     command.envs(environment.iter().cloned());
+    command
+}
+
+async fn spawn(
+    folder: &Path,
+    database: &Database,
+    environment: &[(String, String)],
+    listen: SocketAddr,
+) -> (Child, SocketAddr) {
+    let log = File::options().append(true).create(true).open(log_file(folder)).expect("the log opens");
+    let mut command = configured(folder, database, environment, listen);
+    command.arg("serve").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut process = command.spawn().expect("the program starts");
     fs::write(folder.join("pid"), process.id().to_string()).expect("the folder is ours");
 

@@ -46,6 +46,22 @@ impl Team {
         }
     }
 
+    /// The same callers with fresh connections: the old ones went with the process.
+    pub(crate) fn after_a_restart(&self) -> Self {
+        let fresh = |client: &Client| Client::new(&self.server, client.token().map(str::to_owned));
+        Self {
+            server: self.server.clone(),
+            org: self.org.clone(),
+            owner: fresh(&self.owner),
+            colleague: fresh(&self.colleague),
+            admin: fresh(&self.admin),
+            stranger: fresh(&self.stranger),
+            service: fresh(&self.service),
+            anonymous: fresh(&self.anonymous),
+            _shown_on_failure: None,
+        }
+    }
+
     /// What the owner's token says.
     pub(crate) fn owner_claims(&self) -> Claims {
         Claims::member(Self::OWNER, &self.org)
