@@ -61,6 +61,19 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 10] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::BadInput,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::TooComplex,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// As clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,6 +88,11 @@ impl Code {
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
+    }
+
+    /// The code that clients see as this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == word)
     }
 
     /// Whether the same request, unchanged, may succeed later.

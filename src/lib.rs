@@ -1,8 +1,8 @@
 //! Runledger: the system of record for code agents.
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
-//! `domain` holds the pure types and rules that all of them know, and `archive` packs and checks projects by them; `app`
-//! puts the parts together.
+//! `domain` holds the pure types and rules that all of them know, and `archive` packs and checks projects by them,
+//! `export` writes executions as files; `app` puts the parts together.
 //! `tests/integration/architecture.rs` fails when a module imports upward.
 
 pub mod app;
@@ -16,6 +16,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod event;
+pub mod export;
 pub mod graphql;
 pub mod http;
 pub mod jobs;

@@ -39,7 +39,7 @@ pub use claims::SERVICE_USER_ID;
 pub use issuer::{Issuer, NewToken};
 pub use scope::{OnBehalfOf, Scope, Stamp};
 pub use tenant::{tenant_name, tenant_of, tenant_sql};
-pub use viewer::{Role, Viewer};
+pub use viewer::{Delegation, Role, Viewer};
 
 /// Verifies tokens. Cheap to clone.
 #[derive(Clone)]

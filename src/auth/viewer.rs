@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 
 /// What a viewer may do inside a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Reads the tenant's rows (or only their own, by setting), writes their own.
     Member,
@@ -28,6 +30,23 @@ struct Inner {
     role: Role,
     expires_at: Timestamp,
     owner_only: bool,
+}
+
+/// A viewer who lets whoever has a link read as they do. It travels only inside of what the server has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegation {
+    user_id: String,
+    tenant_id: String,
+    role: Role,
+    owner_only: bool,
+}
+
+impl Delegation {
+    /// Somebody who sees what the viewer saw who gave the link, until it expires.
+    pub fn accept(self, expires_at: Timestamp) -> Viewer {
+        let Self { user_id, tenant_id, role, owner_only } = self;
+        Viewer::new(user_id, tenant_id, role, expires_at, owner_only)
+    }
 }
 
 impl Viewer {
@@ -64,5 +83,16 @@ impl Viewer {
     /// Whether they see only rows that they own (`RUNLEDGER_OWNERSHIP=user`).
     pub fn sees_only_own(&self) -> bool {
         self.0.owner_only && self.0.role == Role::Member
+    }
+
+    /// For a link that reads as this viewer.
+    pub fn delegate(&self) -> Delegation {
+        let Inner { user_id, tenant_id, role, owner_only, .. } = &*self.0;
+        Delegation {
+            user_id: user_id.clone(),
+            tenant_id: tenant_id.clone(),
+            role: *role,
+            owner_only: *owner_only,
+        }
     }
 }

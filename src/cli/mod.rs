@@ -7,6 +7,7 @@ mod check;
 mod connection;
 mod duration;
 mod exec;
+mod export;
 mod import;
 mod logging;
 mod notice;
@@ -35,6 +36,7 @@ Examples:
   runledger check                              show the settings, ask the database and storage
   runledger exec --name build -- make          run a command and record it
   runledger import projects --dry-run          see which projects in a folder would be saved
+  runledger export --output runs.csv           write the history to a file
 
 Every setting is a flag or an environment variable; .env.example lists them all.";
 
@@ -68,6 +70,7 @@ enum Command {
     // Their descriptions stand at their options.
     Exec(exec::Args),
     Import(import::Args),
+    Export(export::Args),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +118,7 @@ impl From<Error> for Stop {
 fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Stop> {
     match cli.command.unwrap_or(Command::Serve(cli.settings)) {
         Command::Exec(args) => return block_on(async { Ok(exec::run(args).await) }),
+        Command::Export(args) => return block_on(async { Ok(export::run(args).await) }),
         Command::Import(args) => return block_on(async { Ok(import::run(args).await) }),
         Command::Serve(settings) => serve::run(started(&settings)?)?,
         Command::Migrate(Migrate { down, settings }) => {

@@ -6,6 +6,7 @@
 //! says.
 
 mod error;
+mod export;
 mod token;
 mod upload;
 
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 use crate::error::Code;
 
 pub use error::ClientError;
+pub use export::Export;
 pub use token::TokenSource;
 pub use upload::Upload;
 

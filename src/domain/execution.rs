@@ -2,6 +2,8 @@
 
 pub use entity::execution::{Mode, Status};
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::error::Error;
 
@@ -18,6 +20,14 @@ pub fn status_word(status: Status) -> &'static str {
         Status::Completed => "COMPLETED",
         Status::Failed => "FAILED",
         Status::Cancelled => "CANCELLED",
+    }
+}
+
+/// The word for a mode that clients see.
+pub fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::CloudRun => "CLOUD_RUN",
+        Mode::LocalRun => "LOCAL_RUN",
     }
 }
 
@@ -54,7 +64,7 @@ pub fn duration_ms(started_at: Timestamp, completed_at: Timestamp) -> i64 {
 }
 
 /// A half-open or open range; both ends are optional.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range<T> {
     /// The smallest value, inclusive.
     pub from: Option<T>,
@@ -69,7 +79,7 @@ impl<T> Default for Range<T> {
 }
 
 /// Which executions. All conditions hold together; a list means any of its members; an empty list matches nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     pub ids: Option<Vec<uuid::Uuid>>,
     pub statuses: Option<Vec<Status>>,
@@ -91,7 +101,7 @@ pub struct Filter {
 }
 
 /// What a list of executions is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Order {
     /// Newest creation first.
     #[default]

@@ -30,6 +30,14 @@ pub const ERROR_TEXT_BYTES_MAX: Limit = limit("error_text_bytes_max", 64 * 1024)
 pub const BATCH_EXECUTIONS_MAX: Limit = limit("batch_executions_max", 1_000);
 /// Executions that one `deleteExecutions` removes; more match: narrow the filter.
 pub const DELETE_EXECUTIONS_MAX: Limit = limit("delete_executions_max", 10_000);
+/// Exports that one server writes at once.
+pub const EXPORTS_AT_ONCE_MAX: usize = 4;
+/// Executions that an export reads at once.
+pub const EXPORT_PAGE_ROWS: u64 = 2_000;
+/// Large values that an export reads at once, but for those of one execution at least.
+pub const EXPORT_VALUES_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The filter of an export, as it stands in its link: some proxies take no longer address than 8 KiB.
+pub const EXPORT_FILTER_BYTES_MAX: Limit = limit("export_filter_bytes_max", 5 * 1024);
 /// Lines in one `appendLogs`.
 pub const APPEND_LINES_MAX: Limit = limit("append_lines_max", 1_000);
 /// `message` of a log line.

@@ -2,6 +2,7 @@
 
 pub mod code;
 pub mod execution;
+pub mod export;
 pub mod generation;
 pub mod limits;
 pub mod log;

@@ -5,12 +5,13 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
 use super::input::{
-    AppendLogsInput, CreateCodeAgentInput, CreateProjectInput, ExecutionFilter, FinishExecutionInput,
-    PublishCodeVersionInput, RecordExecutionInput, SaveGenerationInput, StartExecutionInput,
-    UpdateCodeAgentInput, UpdateExecutionInput,
+    AppendLogsInput, CreateCodeAgentInput, CreateProjectInput, ExecutionFilter, ExecutionOrder, ExportFormat,
+    ExportedValue, FinishExecutionInput, PublishCodeVersionInput, RecordExecutionInput, SaveGenerationInput,
+    StartExecutionInput, UpdateCodeAgentInput, UpdateExecutionInput, large_values,
 };
-use super::model::{CodeAgent, CodeValidation, CodeVersion, Execution, Generation, Project};
+use super::model::{CodeAgent, CodeValidation, CodeVersion, Download, Execution, Generation, Project};
 use super::scalars::BigInt;
+use crate::domain::export::Export;
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::error::{Error, Result};
 
@@ -168,6 +169,26 @@ impl Mutation {
         let row =
             context.service().cancel_execution(viewer, uuid("id", &id)?, reason, expected_revision).await?;
         Ok(row.into())
+    }
+
+    /// A link to the executions that match when it is followed, of any number, for whoever has it: they get what this caller
+    /// may see. `GET /exports/executions.csv?filter=…` with a token gives the same without a link.
+    async fn export_executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which executions; all without it. At most 5 KiB.")] filter: Option<ExecutionFilter>,
+        #[graphql(desc = "NEWEST or OLDEST.", default_with = "ExecutionOrder::Newest")] order: ExecutionOrder,
+        #[graphql(desc = "How they are written.")] format: ExportFormat,
+        #[graphql(desc = "Large values to be added.", default)] include: Vec<ExportedValue>,
+        #[graphql(desc = "From 1 to 604,800: seven days.", default = 3600)] expires_in_seconds: i32,
+    ) -> Result<Download, ApiError> {
+        let export = Export {
+            filter: filter.unwrap_or_default().check("filter")?,
+            order: order.into(),
+            format: format.into(),
+            with: large_values(&include),
+        };
+        Ok(context.service().link_to_export(context.viewer()?, export, expires_in_seconds)?.into())
     }
 
     /// Records executions that have ended: all or none. Those whose id is there already are left as they are.

@@ -15,9 +15,9 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use crate::domain::limits::OBJECT_PIECE_BYTES;
-use crate::error::{Code, Error, Result};
-use crate::graphql::RequestId;
-use crate::service::{Archive, Linkable, Service, WholeLog};
+use crate::error::{Error, Result};
+use crate::http::refusal::refuse;
+use crate::service::{Archive, Behind, Service, WholeLog};
 
 /// Where downloads are; the name after it is only what a browser saves the file as.
 const DOWNLOADS_PATH: &str = "/downloads/{file_name}";
@@ -32,10 +32,10 @@ async fn download(State(service): State<Service>, request: Request) -> Response 
     let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
     let token = token.map(|(_, token)| token.into_owned()).unwrap_or_default();
     match service.linked(&token).await {
-        Ok(Linkable::Archive(archive)) => {
+        Ok(Behind::Archive(archive)) => {
             send(archive, request.headers()).await.unwrap_or_else(|error| refuse(&error))
         }
-        Ok(Linkable::Log(log)) => stream(log),
+        Ok(Behind::Log(log)) => stream(log),
         Err(error) => refuse(&error),
     }
 }
@@ -141,26 +141,6 @@ fn stream(log: WholeLog) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
     ];
     (headers, Body::from_stream(lines)).into_response()
-}
-
-/// As the errors of GraphQL, for those who read them.
-fn refuse(error: &Error) -> Response {
-    let request_id = RequestId::generate().uuid();
-    let status = match error.code() {
-        Code::Forbidden => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    if let Some(cause) = error.cause() {
-        tracing::error!(%request_id, cause, "a download failed");
-    }
-    let code = error.code();
-    let extensions = serde_json::json!({
-        "code": code.as_str(), "retryable": code.retryable(), "requestId": request_id,
-    });
-    let body = serde_json::json!({ "errors": [{ "message": error.message(), "extensions": extensions }] });
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! graphql-transport-ws. Both take the same road: authenticate, guard, execute.
 
 mod downloads;
+mod exports;
 mod graphiql;
 pub mod graphql;
 mod health;
 mod listen;
 mod params;
+mod refusal;
 pub mod socket;
 #[cfg(test)]
 mod toy;
@@ -72,6 +74,7 @@ impl TransportSettings {
 pub fn router(transport: Transport, service: Service) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary(GRAPHIQL_PATH) }))
+        .merge(exports::routes(transport.clone(), service.clone()))
         .merge(graphql_routes(transport))
         .merge(graphiql::routes())
         .merge(downloads::routes(service.clone()))

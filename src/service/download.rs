@@ -9,7 +9,7 @@ use crate::clock::{Timestamp, now};
 use crate::domain::limits::LINK_SECONDS_MAX;
 use crate::error::{Error, Result};
 use crate::logs;
-use crate::storage::{Link, Linked};
+use crate::storage::{Link, Linkable, Linked};
 
 /// A link that lets whoever has it download one thing.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Download {
 }
 
 /// What is behind a link.
-pub enum Linkable {
+pub enum Behind {
     Archive(Archive),
     Log(WholeLog),
 }
@@ -38,12 +38,35 @@ impl Service {
     /// # Errors
     /// What the signature says.
     pub(super) fn own_link(&self, link: Link, expires_in_seconds: i32) -> Result<Download> {
+        let path = format!("downloads/{}", link.file_name);
+        self.link_at(&path, link, expires_in_seconds)
+    }
+
+    /// A link below the server's address.
+    ///
+    /// # Errors
+    /// What the signature says.
+    pub(super) fn link_at<T: Linkable>(
+        &self,
+        path: &str,
+        what: T,
+        expires_in_seconds: i32,
+    ) -> Result<Download> {
         // Links know whole seconds only: it works for at least as long as was asked for.
         let expires_at = now().trunc_subsecs(0) + TimeDelta::seconds(i64::from(expires_in_seconds) + 1);
-        let file_name = link.file_name.clone();
-        let token = self.links.sign(link, expires_at)?;
-        let url = format!("{}/downloads/{file_name}?token={token}", self.public_url);
+        let token = self.links.sign(what, expires_at)?;
+        let url = format!("{}/{path}?token={token}", self.public_url);
         Ok(Download { url, expires_at, expires_in_seconds })
+    }
+
+    /// What a link's token says, and until when it works.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` when it has expired or is none of ours.
+    pub(super) fn check_link<T: Linkable>(&self, token: &str) -> Result<(T, Timestamp)> {
+        self.links.check(token, now()).ok_or_else(|| {
+            Error::Forbidden("this link has expired or is not as it was given; ask for a new one".into())
+        })
     }
 
     /// What a link is for.
@@ -51,19 +74,16 @@ impl Service {
     /// # Errors
     /// `FORBIDDEN` when the link has expired or is none of ours; `NOT_FOUND` when what it is for has been deleted;
     /// `UNAVAILABLE`.
-    pub async fn linked(&self, token: &str) -> Result<Linkable> {
-        let link = self.links.check(token, now());
-        let link = link.ok_or_else(|| {
-            Error::Forbidden("this link has expired or is not as it was given; ask for a new one".into())
-        })?;
+    pub async fn linked(&self, token: &str) -> Result<Behind> {
+        let (link, _) = self.check_link::<Link>(token)?;
         match link.what {
-            Linked::Generation => Ok(Linkable::Archive(self.linked_archive(link).await?)),
+            Linked::Generation => Ok(Behind::Archive(self.linked_archive(link).await?)),
             Linked::Log => {
                 let stream = self.store.linked_log(&link.tenant_id, link.id).await?;
                 let stream =
                     stream.filter(|stream| !stream.expired).ok_or(Error::NotFound { what: "log" })?;
                 let lines = logs::whole(self.store.clone(), self.storage.clone(), stream);
-                Ok(Linkable::Log(WholeLog { file_name: link.file_name, lines: Box::pin(lines) }))
+                Ok(Behind::Log(WholeLog { file_name: link.file_name, lines: Box::pin(lines) }))
             }
         }
     }

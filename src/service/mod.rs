@@ -3,6 +3,7 @@
 mod code_agent;
 mod download;
 mod execution;
+mod export;
 mod generation;
 mod log;
 mod project;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Viewer;
-use crate::domain::limits::{ARCHIVE_READS_AT_ONCE_MAX, SAVES_AT_ONCE_MAX};
+use crate::domain::limits::{ARCHIVE_READS_AT_ONCE_MAX, EXPORTS_AT_ONCE_MAX, SAVES_AT_ONCE_MAX};
 use crate::event::Wakeups;
 use crate::logs::{Appender, Health, LogReader, ReadMemory};
 use crate::storage::{Links, Storage};
@@ -21,10 +22,11 @@ use crate::store::Store;
 use crate::syntax::Checker;
 
 pub use code_agent::{CreateCodeAgent, PublishCodeVersion, Published, UpdateCodeAgent};
-pub use download::{Download, Linkable, WholeLog};
+pub use download::{Behind, Download, WholeLog};
 pub use execution::{
     Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
 };
+pub use export::Exported;
 pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};
 pub use workflow_run::WorkflowRun;
 
@@ -43,6 +45,7 @@ pub struct Service {
     log_retention_days: Option<u32>,
     archive_health: watch::Receiver<Health>,
     saves: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     archive_reads: Arc<Semaphore>,
 }
 
@@ -86,6 +89,7 @@ impl Service {
             public_url: public_url.trim_end_matches('/').into(),
             checker: Checker::default(),
             read_memory: ReadMemory::default(),
+            exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE_MAX)),
             saves: Arc::new(Semaphore::new(SAVES_AT_ONCE_MAX)),
             archive_reads: Arc::new(Semaphore::new(ARCHIVE_READS_AT_ONCE_MAX)),
         }

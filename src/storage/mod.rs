@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 
 pub use clean::Kept;
 pub use copies::{Copies, Finished, Staged};
-pub use links::{LINK_KEY_BYTES, Link, Linked, Links};
+pub use links::{LINK_KEY_BYTES, Link, Linkable, Linked, Links};
 pub use sources::MoveFailure;
 
 /// The folder of the data folder for files that are being made.

@@ -14,6 +14,7 @@ use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, is_final};
+use crate::domain::export::LargeValues;
 use crate::domain::limits::LARGE_VALUES_BYTES_MAX;
 use crate::domain::page::{Cursor, Direction, Page, Rows};
 use crate::error::{Error, Result};
@@ -225,6 +226,59 @@ impl Reader<'_> {
             return Err(Error::TooLarge { field: name.to_owned().into(), limit: LARGE_VALUES_BYTES_MAX });
         }
         Ok(rows.into_iter().filter_map(|(id, _, value)| Some((id, value?))).collect())
+    }
+
+    /// How many bytes the large values of executions have together, by id. The values are not read.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn large_value_sizes(
+        &self,
+        which: LargeValues,
+        keys: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, u64>> {
+        use execution_payload::Column as C;
+        let size = |column: C, is_asked_for: bool| {
+            let name = sea_orm::Iden::unquoted(&column);
+            if is_asked_for { format!("coalesce(octet_length({name}), 0)") } else { "0".to_owned() }
+        };
+        let sizes =
+            [size(C::Inputs, which.inputs), size(C::Result, which.result), size(C::Error, which.error)];
+        let total = Expr::cust(format!("CAST({} AS bigint)", sizes.join(" + ")));
+        let rows: Vec<(Uuid, i64)> = self
+            .select::<execution_payload::Entity>()
+            .filter(of_executions(C::TenantId, C::ExecutionId, keys))
+            .tuples([C::ExecutionId.into_expr(), total])
+            .await?;
+        Ok(rows.into_iter().map(|(id, bytes)| (id, bytes.cast_unsigned())).collect())
+    }
+
+    /// Some of the large values of executions, by id: inputs, result and error. Whoever asks keeps their sizes in mind.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn several_large_values(
+        &self,
+        which: LargeValues,
+        keys: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, PayloadChange>> {
+        use execution_payload::Column as C;
+        let value = |column: C, is_asked_for: bool| {
+            if is_asked_for { column.into_expr() } else { Expr::cust("CAST(NULL AS text)") }
+        };
+        type Text = Option<String>;
+        let rows: Vec<(Uuid, Text, Text, Text)> = self
+            .select::<execution_payload::Entity>()
+            .filter(of_executions(C::TenantId, C::ExecutionId, keys))
+            .tuples([
+                C::ExecutionId.into_expr(),
+                value(C::Inputs, which.inputs),
+                value(C::Result, which.result),
+                value(C::Error, which.error),
+            ])
+            .await?;
+        let payload = |(id, inputs, result, error)| (id, PayloadChange { inputs, result, error });
+        Ok(rows.into_iter().map(payload).collect())
     }
 
     /// What the executions of a workflow run add up to.

@@ -57,4 +57,13 @@ await report.check('a project, uploaded', () => {
   rmSync(folder, { recursive: true });
   assert(done.status === 0 && /"version":1,"fileCount":1/.test(done.stdout), done.stdout + done.stderr);
 });
+await report.check('an export', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'readme-'));
+  const block = readme.match(/```sh\n(runledger export [\s\S]*?)```/)[1];
+  const path = `${dirname(runledger)}:${process.env.PATH}`;
+  const done = spawnSync('bash', ['-eu'], { env: { ...env, PATH: path }, input: block, cwd: folder, encoding: 'utf8' });
+  const csv = done.status === 0 && readFileSync(join(folder, 'runs.csv'), 'utf8');
+  rmSync(folder, { recursive: true });
+  assert(csv && csv.startsWith('\ufeffid,name,') && done.stdout.includes('"name":"from curl"'), done.stdout + done.stderr);
+});
 report.end();

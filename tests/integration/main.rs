@@ -13,6 +13,7 @@ mod contract;
 mod crash;
 mod endurance;
 mod executions;
+mod exports;
 mod generations;
 mod import;
 mod lists;

@@ -83,7 +83,7 @@ const fn field(
 }
 
 /// One row for each root field. The variables are those of [`Target::variables`].
-const FIELDS: [Field; 36] = [
+const FIELDS: [Field; 37] = [
     field("Query.viewer", OWN, "/viewer/userId", "{ viewer { userId tenantId role expiresAt } }"),
     field("Query.node", READ, "/node", "query ($id: ID!) { node(id: $id) { id } }"),
     field("Query.nodes", READ, "/nodes/0", "query ($id: ID!) { nodes(ids: [$id]) { id } }"),
@@ -191,6 +191,12 @@ const FIELDS: [Field; 36] = [
         UPLOAD,
         "/retryUpload/generation",
         "mutation ($generation: ID!) { retryUpload(generationId: $generation) { generation { id } } }",
+    ),
+    field(
+        "Mutation.exportExecutions",
+        OWN,
+        "/exportExecutions/url",
+        "mutation { exportExecutions(format: CSV) { url } }",
     ),
     field(
         "Mutation.startExecution",

@@ -2,6 +2,7 @@
 
 mod code_agent;
 mod execution;
+mod export;
 mod filter;
 mod generation;
 mod log;
@@ -13,6 +14,7 @@ pub(super) use code_agent::{
 pub(super) use execution::{
     FinishExecutionInput, RecordExecutionInput, StartExecutionInput, UpdateExecutionInput,
 };
+pub(super) use export::{ExportFormat, ExportedValue, large_values};
 pub(super) use filter::{ExecutionFilter, ExecutionOrder};
 pub(super) use generation::SaveGenerationInput;
 pub(super) use log::{AppendLogsInput, LogFilter};

@@ -156,7 +156,7 @@ impl Generation {
 /// A link that works without a token, for one download and whoever has it.
 #[derive(Debug, SimpleObject)]
 pub(in crate::graphql) struct Download {
-    /// Where it is. It takes range requests.
+    /// Where it is. The archive of a generation takes range requests.
     url: String,
     /// Until when it works.
     expires_at: DateTime,
