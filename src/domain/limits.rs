@@ -63,6 +63,8 @@ pub const ARCHIVE_LEASE_SECONDS: i64 = 90;
 pub const ARCHIVE_LEASE_MARGIN_SECONDS: i64 = 20;
 /// How long a new log waits for the deletion of the object of an old one with the same id.
 pub const ARCHIVE_DOOMED_SECONDS: i64 = 2;
+/// So much longer than Runledger does storage keep logs by its own rule, which knows of no open executions.
+pub const LOG_RULE_MARGIN_DAYS: u32 = 30;
 /// How often an archiver looks for what is due.
 pub const ARCHIVE_POLL_MILLISECONDS: u64 = 500;
 /// The longest wait after storage has failed.

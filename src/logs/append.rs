@@ -4,11 +4,12 @@
 //! A failed commit is never tried again: nobody knows whether it was carried out, and a call without `firstSeq` would be
 //! stored twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::TimeDelta;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::clock::now;
 use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
@@ -70,7 +71,7 @@ impl Appender {
 
 /// Stores calls until every [`Appender`] is gone.
 ///
-/// Lines are due to be archived after `archive_after`. While `gate` is closed, too much waits to be archived: calls are then
+/// Lines are due to be archived after `archive_after`. What `gate` does not let in, because too much waits to be archived, is
 /// refused rather than lost.
 pub async fn append_in_groups(
     mut calls: Calls,
@@ -89,29 +90,59 @@ pub async fn append_in_groups(
             size.add(&next.call);
             group.push(next);
         }
-        if gate.is_closed() {
-            for waiting in group {
-                // The caller may have gone.
-                let _ = waiting.answer.send(Err(too_far_behind()));
-            }
-            continue;
+        let (admitted, refused) = gate.divide(group);
+        for waiting in refused {
+            // The caller may have gone.
+            let _ = waiting.answer.send(Err(too_far_behind()));
         }
-        store_group(group, &store, &wakeups).await;
+        if !admitted.is_empty() {
+            store_group(admitted, &store, &wakeups).await;
+        }
     }
 }
 
-/// Whether lines are taken. Cheap to clone.
+/// Which lines are taken. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<AtomicBool>);
+pub struct Gate(Arc<RwLock<Admitted>>);
+
+/// Whose lines are taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Admitted {
+    /// Everybody's.
+    #[default]
+    All,
+    /// Those of all executions but these, of which most waits.
+    AllBut(HashSet<Uuid>),
+    /// Nobody's.
+    None,
+}
+
+impl Admitted {
+    fn admits(&self, execution_id: &Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(executions) => !executions.contains(execution_id),
+            Self::None => false,
+        }
+    }
+}
 
 impl Gate {
-    fn is_closed(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Those of a group's calls that are let in, and the others.
+    fn divide(&self, group: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+        let admitted = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if *admitted == Admitted::All {
+            return (group, Vec::new());
+        }
+        group.into_iter().partition(|waiting| admitted.admits(&waiting.call.execution_id))
     }
 
-    /// Opens or closes it; says whether that changed anything.
-    pub(super) fn set_closed(&self, closed: bool) -> bool {
-        self.0.swap(closed, Ordering::Relaxed) != closed
+    /// Lets in these; says whether that changed anything.
+    pub(super) fn set(&self, admitted: Admitted) -> bool {
+        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *now != admitted;
+        *now = admitted;
+        changed
     }
 }
 

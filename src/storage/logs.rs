@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Storage, unavailable};
 use crate::blob::{BlobError, Result as BlobResult};
 use crate::domain::object::{ObjectKey, ObjectName, Place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What logs are: JSON lines.
 const LOG_TYPE: &str = "application/x-ndjson";
@@ -45,7 +45,7 @@ impl Storage {
     /// Some bytes of the object of a log.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when storage does not give them now.
+    /// `UNAVAILABLE` when storage does not give them now; `NOT_FOUND` when the object is gone.
     pub async fn read_log(&self, place: Place, execution_id: Uuid, bytes: Range<u64>) -> Result<Vec<u8>> {
         let length = bytes.end - bytes.start;
         let read = async {
@@ -57,6 +57,10 @@ impl Storage {
             }
             Err(BlobError::Torn(format!("the log of {execution_id} is shorter than what was archived")))
         };
-        read.await.map_err(|error| unavailable(&error))
+        read.await.map_err(|error| match error {
+            // By a rule of the bucket, or by hand: nothing brings it back.
+            BlobError::NotFound => Error::NotFound { what: "log, which has expired or was removed from storage," },
+            error => unavailable(&error),
+        })
     }
 }

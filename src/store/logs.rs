@@ -247,6 +247,7 @@ fn append(
     stream.byte_count += bytes;
     stream.heartbeat_at = Some(now);
     stream.last_line_at = Some(now);
+    stream.waiting_since.get_or_insert(now);
     stream.archive_due_at = Some(archive_due_at(stream, archive_after, now));
     let appended = Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
@@ -257,13 +258,15 @@ fn append(
 pub(super) fn archive_due_at(stream: &LogStream, archive_after: TimeDelta, now: Timestamp) -> Timestamp {
     let is_much = stream.next_seq - stream.archived_seq >= ARCHIVE_AT_ONCE_LINES
         || stream.byte_count - stream.archived_bytes >= ARCHIVE_AT_ONCE_BYTES;
+    let wanted = if is_much { now } else { now + archive_after };
+    let is_put_off = stream.archive_failures > 0
+        || stream.archive_from_bytes.is_some_and(|from_bytes| stream.byte_count < from_bytes);
     match stream.archive_due_at {
         _ if stream.ended => now,
-        // One that is put off because storage failed stays put off.
-        Some(due_at) if !is_much || stream.archive_failures > 0 => due_at,
-        Some(due_at) => Ord::min(due_at, now),
-        None if is_much => now,
-        None => now + archive_after,
+        // However much comes.
+        Some(due_at) if is_put_off => due_at,
+        Some(due_at) => Ord::min(due_at, wanted),
+        None => wanted,
     }
 }
 
@@ -298,8 +301,11 @@ pub(super) async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = Log
             C::ArchivedBytes,
             C::ObjectPlace,
             C::ArchiveDueAt,
+            C::WaitingSince,
+            C::ArchiveFromBytes,
             C::ArchiveLeaseId,
             C::ArchiveLeasedUntil,
+            C::ArchiveNodeId,
             C::ArchiveFailures,
             C::LastLineAt,
             C::Expired,
