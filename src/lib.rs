@@ -1,7 +1,7 @@
 //! Runledger: the system of record for code agents.
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
-//! `domain` holds the pure types and rules that all of them know, and `archive` packs and checks projects by them; `app`
+//! `domain` holds the pure types and rules that all of them know, `monitor` counts what happens in them, and `archive` packs and checks projects by them; `app`
 //! puts the parts together.
 //! `tests/integration/architecture.rs` fails when a module imports upward.
 
@@ -20,6 +20,7 @@ pub mod graphql;
 pub mod http;
 pub mod jobs;
 pub mod logs;
+pub mod monitor;
 pub mod service;
 pub mod storage;
 pub mod store;

@@ -9,8 +9,8 @@ use super::problem::Problems;
 use super::settings::{self, Settings};
 use super::storage::Wrong;
 use super::{
-    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, Ownership, Problem, Secret, Storage,
-    Synchronous, Tokens, parse,
+    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, MetricsAccess, Ownership, Problem,
+    Secret, Storage, Synchronous, Tokens, parse,
 };
 
 /// The file in the data folder for a secret that nobody configured.
@@ -34,6 +34,7 @@ impl Settings {
             Some(origins) => problems.parse("RUNLEDGER_ALLOWED_ORIGINS", origins, parse::allowed_origins),
             None => Some(AllowedOrigins::Own),
         };
+        let metrics = metrics(self.server.metrics_token.as_ref(), listen, &mut problems);
         let database = database(&self.database, data_dir.as_deref(), &mut problems);
         let project = match &self.tokens.supabase_url {
             Some(url) => problems.parse("SUPABASE_URL", url, parse::base_url).map(Some).ok_or(Wrong),
@@ -50,6 +51,7 @@ impl Settings {
                 listen: listen?,
                 data_dir: data_dir?,
                 allowed_origins: allowed_origins?,
+                metrics: metrics?,
                 database: database?,
                 tokens: tokens?,
                 storage: storage?,
@@ -59,6 +61,19 @@ impl Settings {
         };
         problems.finish(whole())
     }
+}
+
+fn metrics(
+    token: Option<&Secret>,
+    listen: Option<SocketAddr>,
+    problems: &mut Problems,
+) -> Option<MetricsAccess> {
+    let Some(token) = token else {
+        let is_private = listen?.ip().to_canonical().is_loopback();
+        return Some(if is_private { MetricsAccess::Everybody } else { MetricsAccess::Nobody });
+    };
+    let token = problems.parse_secret("RUNLEDGER_METRICS_TOKEN", token.expose(), parse::metrics_token);
+    token.map(MetricsAccess::Token)
 }
 
 fn logs(written: &settings::Logs, problems: &mut Problems) -> Option<Logs> {

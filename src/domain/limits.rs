@@ -212,6 +212,8 @@ pub const TOKEN_CACHE_AGE_SECONDS_MAX: i64 = 600;
 pub const TOKEN_LIFETIME_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
 /// The shortest HS256 secret: as long as the hash (RFC 7518, section 3.2).
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
+/// The shortest token that shows metrics.
+pub const METRICS_TOKEN_CHARS_MIN: usize = 16;
 /// The largest JWKS document that is read.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 /// The most keys of one JWKS document that are used.

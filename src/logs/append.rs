@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -15,6 +16,7 @@ use crate::clock::now;
 use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
 use crate::error::{Code, Error, Result};
 use crate::event::{Topic, Wakeups};
+use crate::monitor;
 use crate::store::{Append, Appended, GroupFailure, Store};
 
 /// Calls that may wait; further ones wait to be let in.
@@ -91,6 +93,9 @@ pub async fn append_in_groups(
             group.push(next);
         }
         let (admitted, refused) = gate.divide(group);
+        if !refused.is_empty() {
+            monitor::appends_refused(refused.len());
+        }
         for waiting in refused {
             // The caller may have gone.
             let _ = waiting.answer.send(Err(too_far_behind()));
@@ -186,7 +191,9 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
         calls.push(call);
         answers.push((answer, bytes));
     }
+    let began = Instant::now();
     let results = store_calls(store, &calls).await;
+    note_appended(&calls, &results, began.elapsed());
     let grown = calls
         .iter()
         .zip(&results)
@@ -197,6 +204,19 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
         // The caller may have gone; its lines are stored all the same.
         let _ = answer.send(result);
     }
+}
+
+fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration) {
+    let (mut lines, mut bytes) = (0, 0);
+    for (call, result) in calls.iter().zip(results) {
+        if let Ok(appended) = result
+            && appended.lines > 0
+        {
+            lines += appended.lines;
+            bytes += call.lines.bytes();
+        }
+    }
+    monitor::lines_appended(lines, bytes, took);
 }
 
 /// What stores a group of calls in one transaction; a trait so that its failures can be tried out.

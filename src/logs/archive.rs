@@ -25,6 +25,7 @@ use crate::domain::limits::{
 };
 use crate::domain::object::Place;
 use crate::error::{Error, Result};
+use crate::monitor;
 use crate::storage::Storage;
 use crate::store::{Archived, Behind, LogStream, Release, Store, WaitingChunk};
 
@@ -190,6 +191,8 @@ impl Archiver {
         if self.gate.set(admitted.clone()) {
             tracing::warn!(?admitted, bytes = behind.bytes, "whose log lines are taken has changed");
         }
+        let lag = behind.waiting_since.map_or(0, |since| (now() - since).num_milliseconds().max(0));
+        monitor::archive_behind(behind.logs, behind.bytes, lag as f64 / 1e3);
         self.health.send_modify(|health| {
             health.behind = behind;
             health.admitted = admitted;
@@ -271,7 +274,9 @@ impl Archiver {
         }
         let any_moved = archived.len() + released.len() > failures.len();
         if !archived.is_empty() {
+            let lines: i64 = archived.iter().map(Archived::lines).sum();
             self.store.lines_archived(archived, self.archive_after, now()).await?;
+            monitor::lines_archived(lines.unsigned_abs());
         }
         self.store.release_logs(released).await?;
         let Some(failure) = failures.last() else {
@@ -314,6 +319,7 @@ impl Archiver {
                 Outcome::Failed(stream, error, due_at)
             }
             Err(_elapsed) => {
+                self.storage.gave_up_appending(place);
                 let error = BlobError::unavailable("storage did not take log lines in time");
                 let due_at = stream.archive_leased_until.unwrap_or_else(now);
                 Outcome::Failed(stream, error, due_at)

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
-use super::{Storage, unavailable};
+use super::{Storage, unavailable, word};
 use crate::blob::{BlobError, Result as BlobResult};
 use crate::domain::object::{ObjectKey, ObjectName, Place};
 use crate::error::{Error, Result};
+use crate::monitor::{self, ObjectKind};
 
 /// What logs are: JSON lines.
 const LOG_TYPE: &str = "application/x-ndjson";
@@ -38,8 +39,17 @@ impl Storage {
     ) -> BlobResult<()> {
         let name = self.log(execution_id);
         let store = self.to_send_to(place, &name.bucket).await?;
+        let bytes = lines.len() as u64;
         let appended = store.append(&name, offset, lines, LOG_TYPE).await;
+        if appended.is_ok() {
+            monitor::object_sent(ObjectKind::Log, bytes);
+        }
         self.noting_missing_bucket(place, &name.bucket, appended)
+    }
+
+    /// Notes that nobody waits any more for lines to be added to an object at this place.
+    pub fn gave_up_appending(&self, place: Place) {
+        monitor::storage_failed(word(place), "append");
     }
 
     /// Some bytes of the object of a log.

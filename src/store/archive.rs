@@ -41,6 +41,14 @@ pub struct Archived {
     pub chunks: Vec<WaitingChunk>,
 }
 
+impl Archived {
+    /// How many lines.
+    pub fn lines(&self) -> i64 {
+        let ends = self.chunks.first().zip(self.chunks.last());
+        ends.map_or(0, |(first, last)| last.0.last_seq + 1 - first.0.first_seq)
+    }
+}
+
 /// A log that was claimed and is given back.
 #[derive(Debug)]
 pub struct Release {
