@@ -224,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_shown_to_this_machine_or_to_who_has_the_token() {
+        const TOKEN: &str = "sixteen-letters!";
+        let access = |flags: &[&str]| {
+            let others = ["--jwt-secret", SECRET];
+            check(&[flags, &others].concat()).map(|config| config.metrics)
+        };
+        let token = MetricsAccess::Token(TOKEN.into());
+        assert_eq!(access(&[]), Ok(MetricsAccess::Everybody));
+        assert_eq!(access(&["--listen", "[::1]:80"]), Ok(MetricsAccess::Everybody));
+        assert_eq!(access(&["--listen", "0.0.0.0:80"]), Ok(MetricsAccess::Nobody));
+        assert_eq!(access(&["--metrics-token", TOKEN]), Ok(token.clone()));
+        assert_eq!(access(&["--listen", "0.0.0.0:80", "--metrics-token", TOKEN]), Ok(token));
+        for wrong in ["", "too short", "sixteen letters!", "fünfzehn-zeichen"] {
+            assert!(access(&["--metrics-token", wrong]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn nothing_needs_to_be_set() {
         let config = check(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
@@ -246,6 +264,7 @@ mod tests {
             ("--listen", "8080", "RUNLEDGER_LISTEN"),
             ("--data-dir", "", "RUNLEDGER_DATA_DIR"),
             ("--allowed-origins", "app.example.com", "RUNLEDGER_ALLOWED_ORIGINS"),
+            ("--metrics-token", "hunter2", "RUNLEDGER_METRICS_TOKEN"),
             ("--database-connections-max", "1", "RUNLEDGER_DATABASE_CONNECTIONS_MAX"),
             ("--sqlite-synchronous", "OFF", "RUNLEDGER_SQLITE_SYNCHRONOUS"),
             ("--database-url", "mysql://u:hunter2@h/d", "DATABASE_URL"),

@@ -26,13 +26,11 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(monitor: Monitor, access:
     Router::new().route("/metrics", get(show)).with_state((monitor, access))
 }
 
-async fn show(
-    State((monitor, access)): State<(Monitor, MetricsAccess)>,
-    headers: HeaderMap,
-) -> Response {
+async fn show(State((monitor, access)): State<(Monitor, MetricsAccess)>, headers: HeaderMap) -> Response {
     match access {
         MetricsAccess::Nobody => {
-            let text = "metrics are shown to who has the token of RUNLEDGER_METRICS_TOKEN, which is not set\n";
+            let text =
+                "metrics are shown to who has the token of RUNLEDGER_METRICS_TOKEN, which is not set\n";
             return (StatusCode::FORBIDDEN, text).into_response();
         }
         MetricsAccess::Token(token) if !has_token(&headers, token.expose()) => {
@@ -46,7 +44,8 @@ async fn show(
 }
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(auth::bearer);
+    let given =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(auth::bearer);
     given.is_some_and(|given| {
         aws_lc_rs::constant_time::verify_slices_are_equal(given.as_bytes(), token.as_bytes()).is_ok()
     })

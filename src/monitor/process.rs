@@ -9,12 +9,24 @@ pub(super) fn render() -> String {
     let mut text = String::new();
     let used = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = used.tv_sec as f64 + used.tv_nsec as f64 / 1e9;
-    write(&mut text, "process_cpu_seconds_total", "counter", "Time that the process has used of CPUs", seconds);
+    write(
+        &mut text,
+        "process_cpu_seconds_total",
+        "counter",
+        "Time that the process has used of CPUs",
+        seconds,
+    );
     if let Some(bytes) = resident_memory_bytes() {
         write(&mut text, "process_resident_memory_bytes", "gauge", "Memory of the process", bytes);
     }
     if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-        write(&mut text, "process_open_fds", "gauge", "Files and sockets of the process", files.count() as f64);
+        write(
+            &mut text,
+            "process_open_fds",
+            "gauge",
+            "Files and sockets of the process",
+            files.count() as f64,
+        );
     }
     text
 }

@@ -69,7 +69,9 @@ impl Storage {
         };
         read.await.map_err(|error| match error {
             // By a rule of the bucket, or by hand: nothing brings it back.
-            BlobError::NotFound => Error::NotFound { what: "log, which has expired or was removed from storage," },
+            BlobError::NotFound => {
+                Error::NotFound { what: "log, which has expired or was removed from storage," }
+            }
             error => unavailable(&error),
         })
     }

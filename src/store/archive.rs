@@ -244,8 +244,7 @@ impl Store {
             stream.archive_failures = stream.archive_failures.saturating_add(i32::from(has_failed));
             let waits = stream.next_seq > stream.archived_seq;
             // So much came since it was claimed, or its end.
-            let is_due =
-                from_bytes.is_some_and(|from_bytes| stream.byte_count >= from_bytes || stream.ended);
+            let is_due = from_bytes.is_some_and(|from_bytes| stream.byte_count >= from_bytes || stream.ended);
             stream.archive_from_bytes = from_bytes;
             stream.archive_due_at = match due_at {
                 _ if !waits => None,

@@ -17,6 +17,7 @@ mod generations;
 mod import;
 mod lists;
 mod logs;
+mod metrics;
 mod migrations;
 mod ownership;
 mod retries;
