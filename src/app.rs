@@ -25,6 +25,7 @@ use crate::event::{Wakeups, relay_between_processes};
 use crate::http::{self, Transport, TransportSettings};
 use crate::jobs::Tools;
 use crate::logs::{Appender, Archiver, Gate, Health, append_in_groups};
+use crate::monitor::Monitor;
 use crate::service::{Parts, Service};
 use crate::storage::{LINK_KEY_BYTES, Links, Storage};
 use crate::store::Store;
@@ -46,6 +47,8 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     let _folder = take_folder(&config.data_dir)?;
     let store = Store::open(&config.database).await?;
     store.migrate(&config.tokens).await?;
+    let shown = store.clone();
+    let monitor = Monitor::install(move || shown.show_connections())?;
     let authenticator = Authenticator::new(&config.tokens)?;
     let storage = Storage::open(&config.storage, &config.data_dir).await?;
     jobs::prepare_buckets(&storage, config.logs.retention_days).await?;
@@ -72,6 +75,8 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
 
     let mut workers = JoinSet::new();
     workers.spawn(relay_between_processes(wakeups.clone(), store.listen_pool().cloned()));
+    workers.spawn(monitor.clone().keep_up());
+    workers.spawn(jobs::show_waiting(store.clone()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
     workers.spawn(jobs::work(tools.clone()));
     workers.spawn(jobs::expire(tools.clone(), config.logs.retention_days));
@@ -98,7 +103,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         shutdown: stopped.clone(),
         settings: Arc::new(TransportSettings::new(&config.allowed_origins, spool)),
     };
-    let router = http::router(transport, service);
+    let router = http::router(transport, service, monitor, config.metrics);
     let mut shutdown = stopped;
     let stopping = async move { while !*shutdown.borrow_and_update() && shutdown.changed().await.is_ok() {} };
     let mut server = tokio::spawn(http::listen(listener, router, stopping));

@@ -61,7 +61,8 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [Self; 10] = [
+    /// Every code.
+    pub const ALL: [Self; 10] = [
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,

@@ -1,8 +1,8 @@
 //! Runledger: the system of record for code agents.
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
-//! `domain` holds the pure types and rules that all of them know, and `archive` packs and checks projects by them,
-//! `export` writes executions as files; `app` puts the parts together.
+//! `domain` holds the pure types and rules that all of them know, and `monitor` counts what happens in them. `archive` packs
+//! and checks projects, `export` writes executions as files; `app` puts the parts together.
 //! `tests/integration/architecture.rs` fails when a module imports upward.
 
 pub mod app;
@@ -21,6 +21,7 @@ pub mod graphql;
 pub mod http;
 pub mod jobs;
 pub mod logs;
+pub mod monitor;
 pub mod service;
 pub mod storage;
 pub mod store;

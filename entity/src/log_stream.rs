@@ -33,10 +33,16 @@ pub struct Model {
     pub object_place: Option<Place>,
     /// When waiting lines are to be archived; null when none wait.
     pub archive_due_at: Option<DateTimeUtc>,
+    /// Since when the oldest waiting line waits; null when none does.
+    pub waiting_since: Option<DateTimeUtc>,
+    /// A storage that rewrites objects is left alone until the log has so many bytes; null when it is not.
+    pub archive_from_bytes: Option<i64>,
     /// Who is archiving: each claim has a lease of its own.
     pub archive_lease_id: Option<Uuid>,
     /// Until when nobody else archives.
     pub archive_leased_until: Option<DateTimeUtc>,
+    /// The server that has, or had, the newest lease.
+    pub archive_node_id: Option<Uuid>,
     /// Attempts to archive that have failed since the last that did not.
     pub archive_failures: i32,
     /// When the newest line was appended; null before the first.

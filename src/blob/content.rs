@@ -22,7 +22,11 @@ pub enum Content {
 }
 
 impl Content {
-    pub(super) async fn size_bytes(&self) -> Result<u64> {
+    /// How much there is.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`] when the file cannot be read.
+    pub async fn size_bytes(&self) -> Result<u64> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
             Self::File(path) => Ok(tokio::fs::metadata(path).await.map_err(|error| unread(&error))?.len()),

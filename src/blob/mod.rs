@@ -18,6 +18,7 @@ mod s3;
 mod supabase;
 #[cfg(test)]
 mod tests;
+mod watched;
 mod wire;
 
 use std::fmt::Debug;
@@ -36,6 +37,7 @@ use crate::domain::object::{Bucket, ObjectName};
 pub use content::Content;
 pub use error::{BlobError, Retry};
 pub use local::{LOCAL_FOLDER, Local};
+pub use watched::watched;
 
 /// The result of asking storage for something.
 pub type Result<T, E = BlobError> = std::result::Result<T, E>;

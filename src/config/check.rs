@@ -9,8 +9,8 @@ use super::problem::Problems;
 use super::settings::{self, Settings};
 use super::storage::Wrong;
 use super::{
-    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, Ownership, Problem, Secret, Storage,
-    Synchronous, Tokens, parse,
+    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, MetricsAccess, Ownership, Problem,
+    Secret, Storage, Synchronous, Tokens, parse,
 };
 
 /// The file in the data folder for a secret that nobody configured.
@@ -34,6 +34,7 @@ impl Settings {
             Some(origins) => problems.parse("RUNLEDGER_ALLOWED_ORIGINS", origins, parse::allowed_origins),
             None => Some(AllowedOrigins::Own),
         };
+        let metrics = metrics(self.server.metrics_token.as_ref(), listen, &mut problems);
         let database = database(&self.database, data_dir.as_deref(), &mut problems);
         let project = match &self.tokens.supabase_url {
             Some(url) => problems.parse("SUPABASE_URL", url, parse::base_url).map(Some).ok_or(Wrong),
@@ -50,6 +51,7 @@ impl Settings {
                 listen: listen?,
                 data_dir: data_dir?,
                 allowed_origins: allowed_origins?,
+                metrics: metrics?,
                 database: database?,
                 tokens: tokens?,
                 storage: storage?,
@@ -59,6 +61,19 @@ impl Settings {
         };
         problems.finish(whole())
     }
+}
+
+fn metrics(
+    token: Option<&Secret>,
+    listen: Option<SocketAddr>,
+    problems: &mut Problems,
+) -> Option<MetricsAccess> {
+    let Some(token) = token else {
+        let is_private = listen?.ip().to_canonical().is_loopback();
+        return Some(if is_private { MetricsAccess::Everybody } else { MetricsAccess::Nobody });
+    };
+    let token = problems.parse_secret("RUNLEDGER_METRICS_TOKEN", token.expose(), parse::metrics_token);
+    token.map(MetricsAccess::Token)
 }
 
 fn logs(written: &settings::Logs, problems: &mut Problems) -> Option<Logs> {
@@ -209,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_shown_to_this_machine_or_to_who_has_the_token() {
+        const TOKEN: &str = "sixteen-letters!";
+        let access = |flags: &[&str]| {
+            let others = ["--jwt-secret", SECRET];
+            check(&[flags, &others].concat()).map(|config| config.metrics)
+        };
+        let token = MetricsAccess::Token(TOKEN.into());
+        assert_eq!(access(&[]), Ok(MetricsAccess::Everybody));
+        assert_eq!(access(&["--listen", "[::1]:80"]), Ok(MetricsAccess::Everybody));
+        assert_eq!(access(&["--listen", "0.0.0.0:80"]), Ok(MetricsAccess::Nobody));
+        assert_eq!(access(&["--metrics-token", TOKEN]), Ok(token.clone()));
+        assert_eq!(access(&["--listen", "0.0.0.0:80", "--metrics-token", TOKEN]), Ok(token));
+        for wrong in ["", "too short", "sixteen letters!", "fünfzehn-zeichen"] {
+            assert!(access(&["--metrics-token", wrong]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn nothing_needs_to_be_set() {
         let config = check(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
@@ -231,6 +264,7 @@ mod tests {
             ("--listen", "8080", "RUNLEDGER_LISTEN"),
             ("--data-dir", "", "RUNLEDGER_DATA_DIR"),
             ("--allowed-origins", "app.example.com", "RUNLEDGER_ALLOWED_ORIGINS"),
+            ("--metrics-token", "hunter2", "RUNLEDGER_METRICS_TOKEN"),
             ("--database-connections-max", "1", "RUNLEDGER_DATABASE_CONNECTIONS_MAX"),
             ("--sqlite-synchronous", "OFF", "RUNLEDGER_SQLITE_SYNCHRONOUS"),
             ("--database-url", "mysql://u:hunter2@h/d", "DATABASE_URL"),

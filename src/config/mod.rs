@@ -34,6 +34,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Which web pages may call the API.
     pub allowed_origins: AllowedOrigins,
+    /// Who may read metrics.
+    pub metrics: MetricsAccess,
     /// Where rows are.
     pub database: Database,
     /// Whose tokens are accepted, and what they mean.
@@ -120,6 +122,17 @@ pub enum AllowedOrigins {
     Any,
     /// Those of these origins, such as `https://app.example.com`.
     These(Vec<String>),
+}
+
+/// Who may read metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Whoever reaches the address, which only this machine has.
+    Everybody,
+    /// Whoever has this token.
+    Token(Secret),
+    /// Nobody: others could reach the address.
+    Nobody,
 }
 
 /// What is logged, and how.

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::storage::Backend;
 use super::{AllowedOrigins, Database, LogFormat, Ownership, Secret, Synchronous};
-use crate::domain::limits::JWT_SECRET_BYTES_MIN;
+use crate::domain::limits::{JWT_SECRET_BYTES_MIN, METRICS_TOKEN_CHARS_MIN};
 
 /// One of some words, in any case.
 fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, String> {
@@ -138,6 +138,16 @@ pub(super) fn text(value: &str) -> Result<String, String> {
 pub(super) fn jwt_secret(value: &str) -> Result<Secret, String> {
     if value.len() < JWT_SECRET_BYTES_MIN {
         return Err(format!("at least {JWT_SECRET_BYTES_MIN} bytes long; it has {}", value.len()));
+    }
+    Ok(Secret::from(value))
+}
+
+pub(super) fn metrics_token(value: &str) -> Result<Secret, String> {
+    let is_sent_as_it_is = value.chars().all(|character| character.is_ascii_graphic());
+    if value.len() < METRICS_TOKEN_CHARS_MIN || !is_sent_as_it_is {
+        return Err(format!(
+            "at least {METRICS_TOKEN_CHARS_MIN} characters that can be printed, without spaces"
+        ));
     }
     Ok(Secret::from(value))
 }

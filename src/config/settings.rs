@@ -42,6 +42,13 @@ pub(super) struct Server {
     /// Without it only pages that Runledger serves itself can.
     #[arg(long, env = "RUNLEDGER_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub(super) allowed_origins: Option<String>,
+
+    /// Token that `/metrics` asks for (`Authorization: Bearer …`), at least 16 characters.
+    ///
+    /// Without it metrics are shown to whoever reaches a loopback address, and to nobody on other addresses. They have no
+    /// tenant's data.
+    #[arg(long, env = "RUNLEDGER_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(super) metrics_token: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -219,7 +226,8 @@ pub(super) struct Logs {
 
     /// How many bytes of lines may wait in the database for a storage that does not take them.
     ///
-    /// Beyond, lines are refused with UNAVAILABLE until storage takes them again.
+    /// Beyond, lines are refused with UNAVAILABLE until storage takes them again; from half of it on, those of the
+    /// executions of which most waits.
     #[arg(
         long,
         env = "RUNLEDGER_LOG_WAITING_BYTES_MAX",

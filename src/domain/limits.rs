@@ -71,6 +71,8 @@ pub const ARCHIVE_LEASE_SECONDS: i64 = 90;
 pub const ARCHIVE_LEASE_MARGIN_SECONDS: i64 = 20;
 /// How long a new log waits for the deletion of the object of an old one with the same id.
 pub const ARCHIVE_DOOMED_SECONDS: i64 = 2;
+/// So much longer than Runledger does storage keep logs by its own rule, which knows of no open executions.
+pub const LOG_RULE_MARGIN_DAYS: u32 = 30;
 /// How often an archiver looks for what is due.
 pub const ARCHIVE_POLL_MILLISECONDS: u64 = 500;
 /// The longest wait after storage has failed.
@@ -218,6 +220,8 @@ pub const TOKEN_CACHE_AGE_SECONDS_MAX: i64 = 600;
 pub const TOKEN_LIFETIME_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
 /// The shortest HS256 secret: as long as the hash (RFC 7518, section 3.2).
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
+/// The shortest token that shows metrics.
+pub const METRICS_TOKEN_CHARS_MIN: usize = 16;
 /// The largest JWKS document that is read.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 /// The most keys of one JWKS document that are used.

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_graphql::{ObjectType, Request, Response, Schema, ServerError, SubscriptionType, Value};
 use futures_util::future::BoxFuture;
@@ -20,10 +21,14 @@ use uuid::Uuid;
 use crate::auth::Viewer;
 use crate::domain::limits::{GRAPHQL_ERRORS_MAX, REQUEST_TIME_SECONDS_MAX};
 use crate::error::Error;
+use crate::monitor;
 
 use super::budget::Budget;
-use super::error::{complete, is_field_error, server_error};
+use super::error::{code_of, complete, is_field_error, server_error};
 use super::guard::{Guard, GuardedRequest, OperationKind, Params};
+
+/// The outcome of an operation without errors, in metrics.
+const OK: &str = "ok";
 
 /// Names one HTTP request or one operation of a socket, in its answer and in the log. Resolvers find it in the
 /// request's data.
@@ -99,6 +104,14 @@ impl Outcome {
         }
     }
 
+    /// What became of it in a word: [`OK`], or the code of the first error.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => word(&refusal.errors),
+            Self::Executed(response) => word(&response.errors),
+        }
+    }
+
     fn failed(request_id: RequestId, error: &Error) -> Self {
         Self::executed(request_id, Response::from_errors(vec![server_error(error)]))
     }
@@ -159,7 +172,11 @@ impl Engine {
     /// # Errors
     /// What is wrong with it: execution must not begin.
     pub fn guard(&self, request_id: RequestId, params: Params) -> Result<GuardedRequest, Refusal> {
-        self.0.guard.check(params).map_err(|errors| Refusal::with(request_id, errors))
+        self.0.guard.check(params).map_err(|errors| {
+            let refusal = Refusal::with(request_id, errors);
+            monitor::operation_refused(word(&refusal.errors));
+            refusal
+        })
     }
 
     /// Whether any input of the schema can be a file.
@@ -179,7 +196,8 @@ impl Engine {
             return Refusal::new(request_id, &Error::bad_input("query", message)).into();
         }
         let span = span(request_id, viewer, &guarded);
-        let is_mutation = guarded.kind() == OperationKind::Mutation;
+        let (kind, began) = (guarded.kind(), Instant::now());
+        let is_mutation = kind == OperationKind::Mutation;
         let request = self.request(request_id, viewer, guarded).data(Budget::default());
         let engine = self.clone();
         let run = async move {
@@ -192,7 +210,9 @@ impl Engine {
         .instrument(span);
         let run = if is_mutation { to_its_end(run).boxed() } else { run.boxed() };
         let outcome = timeout(REQUEST_TIME_SECONDS_MAX.to_duration(), run).await;
-        outcome.unwrap_or_else(|_elapsed| Outcome::failed(request_id, &took_too_long()))
+        let outcome = outcome.unwrap_or_else(|_elapsed| Outcome::failed(request_id, &took_too_long()));
+        monitor::operation_ended(kind.as_str(), outcome.word(), began.elapsed());
+        outcome
     }
 
     /// Follows a subscription. When the first outcome is a refusal it is also the last. Poll it inside
@@ -204,9 +224,14 @@ impl Engine {
         guarded: GuardedRequest,
     ) -> impl Stream<Item = Outcome> + Send + use<> {
         let events = self.0.schema.subscribe(self.request(request_id, viewer, guarded));
-        AssertUnwindSafe(events).catch_unwind().map(move |event| match event {
-            Ok(response) => Outcome::of_response(request_id, response),
-            Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
+        let mut running = monitor::Subscription::begun(OK);
+        AssertUnwindSafe(events).catch_unwind().map(move |event| {
+            let outcome = match event {
+                Ok(response) => Outcome::of_response(request_id, response),
+                Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
+            };
+            running.note(outcome.word());
+            outcome
         })
     }
 
@@ -264,6 +289,10 @@ fn span(request_id: RequestId, viewer: Option<&Viewer>, guarded: &GuardedRequest
         user_id = viewer.map(Viewer::user_id),
         tenant_id = viewer.map(Viewer::tenant_id),
     )
+}
+
+fn word(errors: &[ServerError]) -> &'static str {
+    errors.first().map_or(OK, |error| code_of(error).as_str())
 }
 
 fn finish_errors(request_id: RequestId, errors: &mut Vec<ServerError>) {

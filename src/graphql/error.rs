@@ -71,6 +71,13 @@ pub(super) fn complete(error: &mut ServerError, request_id: Uuid) {
     error.extensions.get_or_insert_default().set("requestId", request_id.to_string());
 }
 
+/// The code of an error that is about to leave.
+pub(super) fn code_of(error: &ServerError) -> Code {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    let Some(Value::String(code)) = code else { return Code::Internal };
+    Code::ALL.into_iter().find(|known| known.as_str() == code).unwrap_or(Code::Internal)
+}
+
 /// Whether the error arose while a field was executed: each such error names its field, and no other error does.
 pub(super) fn is_field_error(error: &ServerError) -> bool {
     matches!(error.path.first(), Some(PathSegment::Field(_)))

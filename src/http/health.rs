@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::clock::now;
-use crate::logs::Health;
+use crate::logs::{Admitted, Health};
 use crate::service::Service;
 
 /// `/livez`: the process answers. `/readyz`: its database does, too; 503 otherwise. It also says how far archiving log lines is
@@ -26,7 +26,7 @@ async fn ready(State(service): State<Service>) -> (StatusCode, String) {
 }
 
 fn archiving(health: &Health) -> String {
-    let Health { behind, failure, refuses } = health;
+    let Health { behind, failure, admitted } = health;
     let mut text = format!("log archive: {} logs wait, {} bytes", behind.logs, behind.bytes);
     if let Some(due_at) = behind.due_at {
         let late = (now() - due_at).num_seconds().max(0);
@@ -35,8 +35,12 @@ fn archiving(health: &Health) -> String {
     if let Some(failure) = failure {
         text += &format!("; {failure}");
     }
-    if *refuses {
-        text += "; new lines are refused until storage takes these";
+    match admitted {
+        Admitted::All => {}
+        Admitted::AllBut(logs) => {
+            text += &format!("; new lines of {} logs are refused until storage takes theirs", logs.len());
+        }
+        Admitted::None => text += "; new lines are refused until storage takes these",
     }
     text + "\n"
 }

@@ -1,4 +1,4 @@
-//! HTTP: the GraphQL endpoint (one path for HTTP and WebSocket), GraphiQL, downloads, health.
+//! HTTP: the GraphQL endpoint (one path for HTTP and WebSocket), GraphiQL, downloads, health, metrics.
 //!
 //! [`graphql`] answers `GET`, `HEAD` and `POST` by the GraphQL-over-HTTP specification, [`socket`] speaks
 //! graphql-transport-ws. Both take the same road: authenticate, guard, execute.
@@ -9,6 +9,7 @@ mod graphiql;
 pub mod graphql;
 mod health;
 mod listen;
+mod metrics;
 mod params;
 mod refusal;
 pub mod socket;
@@ -21,14 +22,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware;
 use axum::response::{Redirect, Response};
 use axum::routing::{any, get};
 use tokio::sync::watch;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Authenticator;
-use crate::config::AllowedOrigins;
+use crate::config::{AllowedOrigins, MetricsAccess};
 use crate::graphql::Engine;
+use crate::monitor::Monitor;
 use crate::service::Service;
 
 pub use listen::listen;
@@ -71,7 +74,12 @@ impl TransportSettings {
 }
 
 /// Everything that is served.
-pub fn router(transport: Transport, service: Service) -> Router {
+pub fn router(
+    transport: Transport,
+    service: Service,
+    monitor: Monitor,
+    metrics_access: MetricsAccess,
+) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary(GRAPHIQL_PATH) }))
         .merge(exports::routes(transport.clone(), service.clone()))
@@ -79,6 +87,8 @@ pub fn router(transport: Transport, service: Service) -> Router {
         .merge(graphiql::routes())
         .merge(downloads::routes(service.clone()))
         .merge(health::routes(service))
+        .merge(metrics::routes(monitor, metrics_access))
+        .layer(middleware::from_fn(metrics::count))
 }
 
 /// The GraphQL endpoint, to be merged into the application's router.

@@ -12,6 +12,7 @@ mod source;
 mod start;
 mod sweep;
 mod upload;
+mod waiting;
 mod worker;
 
 use crate::event::Wakeups;
@@ -22,6 +23,7 @@ pub use clean::clean;
 pub use expire::expire;
 pub use start::{plan, prepare_buckets};
 pub use sweep::sweep;
+pub use waiting::show_waiting;
 pub use worker::work;
 
 /// What jobs work with. Cheap to clone.

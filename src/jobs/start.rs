@@ -9,6 +9,7 @@ use super::retry::wait_after;
 use crate::blob::{BlobError, Retry};
 use crate::clock::now;
 use crate::domain::generation::UploadState;
+use crate::domain::limits::LOG_RULE_MARGIN_DAYS;
 use crate::domain::object::Place;
 use crate::error::{Error, Result};
 use crate::event::Topic;
@@ -73,6 +74,8 @@ async fn ensure_buckets(storage: &Storage) -> Result<(), BlobError> {
 /// anyway, so it is no harm when this fails.
 async fn arrange_retention(storage: &Storage, days: Option<u32>) {
     let Some(cloud) = storage.upload_to() else { return };
+    // Storage counts from the last write, also while the execution is open: only Runledger knows that it is.
+    let days = days.map(|days| days.saturating_add(LOG_RULE_MARGIN_DAYS));
     let bucket = storage.log_bucket();
     match (cloud.ensure_retention(bucket, days).await, days) {
         (Ok(true), Some(days)) => {

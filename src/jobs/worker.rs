@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
 use super::retry::wait_after;
-use super::{Tools, delete, source, upload};
+use super::{Tools, delete, source, upload, waiting};
 use crate::blob::{BlobError, Retry};
 use crate::clock::now;
 use crate::domain::limits::{
@@ -14,6 +14,7 @@ use crate::domain::limits::{
 };
 use crate::error::{Error, Result};
 use crate::event::Topic;
+use crate::monitor;
 use crate::store::{JobKind, JobRow};
 
 /// Why a job is not done.
@@ -104,6 +105,7 @@ async fn carry_out(tools: Tools, job: JobRow) {
         done = attempt(&tools, &job) => done,
         () = keep_lease(&tools, &job) => return,
     };
+    monitor::job_tried(waiting::word(job.kind), done.is_ok());
     let Err(failure) = done else { return };
     if let Err(error) = put_back(&tools, &job, &failure).await {
         // Its lease ends, and it is tried again.

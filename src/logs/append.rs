@@ -4,16 +4,19 @@
 //! A failed commit is never tried again: nobody knows whether it was carried out, and a call without `firstSeq` would be
 //! stored twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::clock::now;
 use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
 use crate::error::{Code, Error, Result};
 use crate::event::{Topic, Wakeups};
+use crate::monitor;
 use crate::store::{Append, Appended, GroupFailure, Store};
 
 /// Calls that may wait; further ones wait to be let in.
@@ -70,7 +73,7 @@ impl Appender {
 
 /// Stores calls until every [`Appender`] is gone.
 ///
-/// Lines are due to be archived after `archive_after`. While `gate` is closed, too much waits to be archived: calls are then
+/// Lines are due to be archived after `archive_after`. What `gate` does not let in, because too much waits to be archived, is
 /// refused rather than lost.
 pub async fn append_in_groups(
     mut calls: Calls,
@@ -89,29 +92,62 @@ pub async fn append_in_groups(
             size.add(&next.call);
             group.push(next);
         }
-        if gate.is_closed() {
-            for waiting in group {
-                // The caller may have gone.
-                let _ = waiting.answer.send(Err(too_far_behind()));
-            }
-            continue;
+        let (admitted, refused) = gate.divide(group);
+        if !refused.is_empty() {
+            monitor::appends_refused(refused.len());
         }
-        store_group(group, &store, &wakeups).await;
+        for waiting in refused {
+            // The caller may have gone.
+            let _ = waiting.answer.send(Err(too_far_behind()));
+        }
+        if !admitted.is_empty() {
+            store_group(admitted, &store, &wakeups).await;
+        }
     }
 }
 
-/// Whether lines are taken. Cheap to clone.
+/// Which lines are taken. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<AtomicBool>);
+pub struct Gate(Arc<RwLock<Admitted>>);
+
+/// Whose lines are taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Admitted {
+    /// Everybody's.
+    #[default]
+    All,
+    /// Those of all executions but these, of which most waits.
+    AllBut(HashSet<Uuid>),
+    /// Nobody's.
+    None,
+}
+
+impl Admitted {
+    fn admits(&self, execution_id: &Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(executions) => !executions.contains(execution_id),
+            Self::None => false,
+        }
+    }
+}
 
 impl Gate {
-    fn is_closed(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Those of a group's calls that are let in, and the others.
+    fn divide(&self, group: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+        let admitted = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if *admitted == Admitted::All {
+            return (group, Vec::new());
+        }
+        group.into_iter().partition(|waiting| admitted.admits(&waiting.call.execution_id))
     }
 
-    /// Opens or closes it; says whether that changed anything.
-    pub(super) fn set_closed(&self, closed: bool) -> bool {
-        self.0.swap(closed, Ordering::Relaxed) != closed
+    /// Lets in these; says whether that changed anything.
+    pub(super) fn set(&self, admitted: Admitted) -> bool {
+        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *now != admitted;
+        *now = admitted;
+        changed
     }
 }
 
@@ -155,7 +191,9 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
         calls.push(call);
         answers.push((answer, bytes));
     }
+    let began = Instant::now();
     let results = store_calls(store, &calls).await;
+    note_appended(&calls, &results, began.elapsed());
     let grown = calls
         .iter()
         .zip(&results)
@@ -166,6 +204,19 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
         // The caller may have gone; its lines are stored all the same.
         let _ = answer.send(result);
     }
+}
+
+fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration) {
+    let (mut lines, mut bytes) = (0, 0);
+    for (call, result) in calls.iter().zip(results) {
+        if let Ok(appended) = result
+            && appended.lines > 0
+        {
+            lines += appended.lines;
+            bytes += call.lines.bytes();
+        }
+    }
+    monitor::lines_appended(lines, bytes, took);
 }
 
 /// What stores a group of calls in one transaction; a trait so that its failures can be tried out.

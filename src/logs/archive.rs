@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::append::Gate;
+use super::append::{Admitted, Gate};
 use crate::blob::{BlobError, Retry};
 use crate::clock::{Timestamp, now};
 use crate::domain::limits::{
@@ -25,6 +25,7 @@ use crate::domain::limits::{
 };
 use crate::domain::object::Place;
 use crate::error::{Error, Result};
+use crate::monitor;
 use crate::storage::Storage;
 use crate::store::{Archived, Behind, LogStream, Release, Store, WaitingChunk};
 
@@ -40,6 +41,13 @@ const HALVINGS_MAX: u32 = 5;
 /// A storage that can only rewrite objects is asked to when so large a part of the object waits: then all rewriting
 /// together costs a fixed number of times the log.
 const REWRITE_WHEN_ONE_OF: i64 = 4;
+/// How long a log is left alone for which it waits, unless so much comes, or its end.
+const REWRITE_WAIT: TimeDelta = TimeDelta::minutes(10);
+/// While half of what may wait does, a log of which more than one of so many parts of it waits takes no lines: one that
+/// storage does not take keeps no other from being written.
+const MOST_WAITS_ONE_OF: u64 = 128;
+/// Logs of which so much waits are fewer than this.
+const MOST_WAITS_LOGS: u64 = 1_000;
 
 /// What an archiver works with.
 #[derive(Debug)]
@@ -48,7 +56,7 @@ pub struct Archiver {
     pub storage: Storage,
     /// How old lines may get before they are archived.
     pub archive_after: TimeDelta,
-    /// More waiting text than this closes the gate.
+    /// More waiting text than this closes the gate; half of it closes it for the logs of which most waits.
     pub waiting_bytes_max: u64,
     pub gate: Gate,
     /// Shows how much waits, and why.
@@ -62,8 +70,8 @@ pub struct Health {
     pub behind: Behind,
     /// Why the last write failed; `None` when it did not.
     pub failure: Option<String>,
-    /// Whether lines are refused because too much waits.
-    pub refuses: bool,
+    /// Whose lines are taken; the others' are refused because too much waits.
+    pub admitted: Admitted,
 }
 
 /// What became of the lines of one log.
@@ -71,6 +79,8 @@ enum Outcome {
     Archived(Archived),
     /// It is given back; nothing went wrong.
     Put(LogStream, Option<Timestamp>),
+    /// So is one whose object is written again when the log has so many bytes.
+    PutOff(LogStream, i64),
     /// Storage did not take them; not to be tried again before then.
     Failed(LogStream, BlobError, Timestamp),
     /// The database did not do its part; the lease ends by itself.
@@ -131,9 +141,15 @@ impl Archiver {
     }
 
     async fn take_over(&self) -> Result<()> {
-        if self.storage.place_of_objects(&self.store) == Some(Place::Local) {
+        match self.storage.place_of_objects(&self.store) {
             // Nobody else has this disk, and what an earlier process wrote is written.
-            self.store.forget_log_leases().await?;
+            Some(Place::Local) => self.store.forget_log_leases().await?,
+            // Whoever had this data folder, of which one process has the lock, is gone.
+            Some(Place::Cloud) => {
+                let until = now() + TimeDelta::seconds(ARCHIVE_LEASE_MARGIN_SECONDS);
+                self.store.shorten_log_leases(self.storage.node_id(), until).await?;
+            }
+            None => {}
         }
         while self.store.plan_archiving(now(), PLAN_LOGS).await? > 0 {}
         Ok(())
@@ -141,7 +157,7 @@ impl Archiver {
 
     /// Whatever waits, due or not.
     async fn archive_the_rest(&self) {
-        let late = now() + self.archive_after + TimeDelta::seconds(1);
+        let late = now() + Ord::max(self.archive_after, REWRITE_WAIT) + TimeDelta::seconds(1);
         while let Ok(Round::Moved) = self.round(late, true).await {}
     }
 
@@ -161,21 +177,40 @@ impl Archiver {
             // Lines stay in the database: they wait for nothing.
             None => Ok(Behind::default()),
         };
-        let behind = match behind {
-            Ok(behind) => behind,
+        let looked = match behind {
+            Ok(behind) => self.admitted(&behind).await.map(|admitted| (behind, admitted)),
+            Err(error) => Err(error),
+        };
+        let (behind, admitted) = match looked {
+            Ok(looked) => looked,
             Err(error) => {
                 tracing::warn!(?error, "could not look how many log lines wait to be archived");
                 return;
             }
         };
-        let closed = behind.bytes.cast_unsigned() > self.waiting_bytes_max;
-        if self.gate.set_closed(closed) {
-            tracing::warn!(closed, bytes = behind.bytes, "whether log lines are refused has changed");
+        if self.gate.set(admitted.clone()) {
+            tracing::warn!(?admitted, bytes = behind.bytes, "whose log lines are taken has changed");
         }
+        let lag = behind.waiting_since.map_or(0, |since| (now() - since).num_milliseconds().max(0));
+        monitor::archive_behind(behind.logs, behind.bytes, lag as f64 / 1e3);
         self.health.send_modify(|health| {
             health.behind = behind;
-            health.refuses = closed;
+            health.admitted = admitted;
         });
+    }
+
+    /// Whose lines are taken while so much waits.
+    async fn admitted(&self, behind: &Behind) -> Result<Admitted> {
+        let waiting = behind.bytes.cast_unsigned();
+        if waiting > self.waiting_bytes_max {
+            return Ok(Admitted::None);
+        }
+        if waiting <= self.waiting_bytes_max / 2 {
+            return Ok(Admitted::All);
+        }
+        let most = (self.waiting_bytes_max / MOST_WAITS_ONE_OF).cast_signed();
+        let logs = self.store.logs_far_behind(most, MOST_WAITS_LOGS).await?;
+        Ok(if logs.is_empty() { Admitted::All } else { Admitted::AllBut(logs.into_iter().collect()) })
     }
 
     /// Archives some of the logs that are due at `due`; before the server `stops`, also what else would wait for more.
@@ -185,7 +220,8 @@ impl Archiver {
             return Ok(Round::Idle);
         }
         let until = now + TimeDelta::seconds(ARCHIVE_LEASE_SECONDS);
-        let claimed = self.store.claim_logs(due, now, until, ARCHIVE_CLAIM_LOGS).await?;
+        let node_id = self.storage.node_id();
+        let claimed = self.store.claim_logs(node_id, due, now, until, ARCHIVE_CLAIM_LOGS).await?;
         if claimed.is_empty() {
             return Ok(Round::Idle);
         }
@@ -222,18 +258,25 @@ impl Archiver {
             match outcome {
                 Outcome::Archived(lines) => archived.push(lines),
                 Outcome::Put(stream, due_at) => {
-                    released.push(Release { stream, due_at, has_failed: false });
+                    released.push(Release { stream, due_at, from_bytes: None, has_failed: false });
+                }
+                Outcome::PutOff(stream, from_bytes) => {
+                    let (due_at, from_bytes) = (Some(now() + REWRITE_WAIT), Some(from_bytes));
+                    released.push(Release { stream, due_at, from_bytes, has_failed: false });
                 }
                 Outcome::Failed(stream, error, due_at) => {
                     failures.push(error);
-                    released.push(Release { stream, due_at: Some(due_at), has_failed: true });
+                    let due_at = Some(due_at);
+                    released.push(Release { stream, due_at, from_bytes: None, has_failed: true });
                 }
                 Outcome::Stuck(error) => tracing::warn!(?error, "could not read waiting log lines"),
             }
         }
         let any_moved = archived.len() + released.len() > failures.len();
         if !archived.is_empty() {
+            let lines: i64 = archived.iter().map(Archived::lines).sum();
             self.store.lines_archived(archived, self.archive_after, now()).await?;
+            monitor::lines_archived(lines.unsigned_abs());
         }
         self.store.release_logs(released).await?;
         let Some(failure) = failures.last() else {
@@ -252,10 +295,9 @@ impl Archiver {
         let Some(place) = stream.object_place.or_else(|| self.storage.place_of_objects(&self.store)) else {
             return Outcome::Put(stream, Some(now() + self.archive_after));
         };
-        let waiting = stream.byte_count - stream.archived_bytes;
-        let is_much = waiting * REWRITE_WHEN_ONE_OF >= stream.archived_bytes;
-        if self.storage.rewrites(place) && !stream.ended && !stops && !is_much {
-            return Outcome::Put(stream, Some(now() + self.archive_after));
+        let from_bytes = rewrite_from(stream.archived_bytes);
+        if self.storage.rewrites(place) && !stream.ended && !stops && stream.byte_count < from_bytes {
+            return Outcome::PutOff(stream, from_bytes);
         }
         if stream.archive_leased_until.is_none_or(|until| now() > until - write_time()) {
             return Outcome::Put(stream, Some(now()));
@@ -277,12 +319,18 @@ impl Archiver {
                 Outcome::Failed(stream, error, due_at)
             }
             Err(_elapsed) => {
+                self.storage.gave_up_appending(place);
                 let error = BlobError::unavailable("storage did not take log lines in time");
                 let due_at = stream.archive_leased_until.unwrap_or_else(now);
                 Outcome::Failed(stream, error, due_at)
             }
         }
     }
+}
+
+/// How many bytes a log has when an object of so many is written again.
+fn rewrite_from(archived_bytes: i64) -> i64 {
+    archived_bytes + (archived_bytes + REWRITE_WHEN_ONE_OF - 1) / REWRITE_WHEN_ONE_OF
 }
 
 /// What must be left of a lease when a write begins.

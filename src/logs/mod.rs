@@ -17,7 +17,7 @@ mod page;
 mod tail;
 mod whole;
 
-pub use append::{Appender, Gate, append_in_groups};
+pub use append::{Admitted, Appender, Gate, append_in_groups};
 pub use archive::{Archiver, Health};
 pub use chunks::{LogReader, ReadMemory};
 pub use many::newest_of_many;

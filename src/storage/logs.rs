@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
-use super::{Storage, unavailable};
+use super::{Storage, unavailable, word};
 use crate::blob::{BlobError, Result as BlobResult};
 use crate::domain::object::{ObjectKey, ObjectName, Place};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::monitor::{self, ObjectKind};
 
 /// What logs are: JSON lines.
 const LOG_TYPE: &str = "application/x-ndjson";
@@ -38,14 +39,23 @@ impl Storage {
     ) -> BlobResult<()> {
         let name = self.log(execution_id);
         let store = self.to_send_to(place, &name.bucket).await?;
+        let bytes = lines.len() as u64;
         let appended = store.append(&name, offset, lines, LOG_TYPE).await;
+        if appended.is_ok() {
+            monitor::object_sent(ObjectKind::Log, bytes);
+        }
         self.noting_missing_bucket(place, &name.bucket, appended)
+    }
+
+    /// Notes that nobody waits any more for lines to be added to an object at this place.
+    pub fn gave_up_appending(&self, place: Place) {
+        monitor::storage_failed(word(place), "append");
     }
 
     /// Some bytes of the object of a log.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when storage does not give them now.
+    /// `UNAVAILABLE` when storage does not give them now; `NOT_FOUND` when the object is gone.
     pub async fn read_log(&self, place: Place, execution_id: Uuid, bytes: Range<u64>) -> Result<Vec<u8>> {
         let length = bytes.end - bytes.start;
         let read = async {
@@ -57,6 +67,12 @@ impl Storage {
             }
             Err(BlobError::Torn(format!("the log of {execution_id} is shorter than what was archived")))
         };
-        read.await.map_err(|error| unavailable(&error))
+        read.await.map_err(|error| match error {
+            // By a rule of the bucket, or by hand: nothing brings it back.
+            BlobError::NotFound => {
+                Error::NotFound { what: "log, which has expired or was removed from storage," }
+            }
+            error => unavailable(&error),
+        })
     }
 }

@@ -24,6 +24,7 @@ use crate::blob::{self, BlobError, BlobStore, Content, LOCAL_FOLDER, Result as B
 use crate::config;
 use crate::domain::object::{Bucket, ObjectKey, ObjectName, Place};
 use crate::error::{Error, Result};
+use crate::monitor::{self, ObjectKind};
 
 pub use clean::Kept;
 pub use copies::{Copies, Finished, Staged};
@@ -62,8 +63,10 @@ impl Storage {
         let objects = data_dir.join(LOCAL_FOLDER);
         let copies = Copies::open(objects.clone(), data_dir.join(STAGING_FOLDER), settings.cache.clone())?;
         let cloud = settings.cloud.as_ref().map(blob::open).transpose().map_err(Error::internal)?;
+        let cloud = cloud.map(|cloud| blob::watched(word(Place::Cloud), cloud));
+        let local = blob::Local::open(objects).await.map_err(Error::internal)?;
         Ok(Self(Arc::new(Inner {
-            local: Arc::new(blob::Local::open(objects).await.map_err(Error::internal)?),
+            local: blob::watched(word(Place::Local), Arc::new(local)),
             uses_cloud: settings.uses_cloud && cloud.is_some(),
             cloud,
             buckets: settings.buckets.clone(),
@@ -119,7 +122,14 @@ impl Storage {
         content_type: &str,
     ) -> BlobResult<()> {
         let store = self.to_send_to(place, &name.bucket).await?;
-        self.noting_missing_bucket(place, &name.bucket, store.put(name, content, content_type).await)
+        let bytes = content.size_bytes().await?;
+        let put = store.put(name, content, content_type).await;
+        if put.is_ok() {
+            let is_source = name.bucket == self.0.buckets.code;
+            let kind = if is_source { ObjectKind::Source } else { ObjectKind::Generation };
+            monitor::object_sent(kind, bytes);
+        }
+        self.noting_missing_bucket(place, &name.bucket, put)
     }
 
     fn noting_missing_bucket(&self, place: Place, bucket: &Bucket, sent: BlobResult<()>) -> BlobResult<()> {
@@ -191,6 +201,14 @@ impl Storage {
     /// The source of a version of a code agent.
     pub fn source(&self, code_agent_id: Uuid, number: i32) -> ObjectName {
         ObjectName { bucket: self.0.buckets.code.clone(), key: ObjectKey::source(code_agent_id, number) }
+    }
+}
+
+/// As metrics name it.
+fn word(place: Place) -> &'static str {
+    match place {
+        Place::Local => "local",
+        Place::Cloud => "cloud",
     }
 }
 

@@ -41,6 +41,14 @@ pub struct Archived {
     pub chunks: Vec<WaitingChunk>,
 }
 
+impl Archived {
+    /// How many lines.
+    pub fn lines(&self) -> i64 {
+        let ends = self.chunks.first().zip(self.chunks.last());
+        ends.map_or(0, |(first, last)| last.0.last_seq + 1 - first.0.first_seq)
+    }
+}
+
 /// A log that was claimed and is given back.
 #[derive(Debug)]
 pub struct Release {
@@ -48,6 +56,8 @@ pub struct Release {
     pub stream: LogStream,
     /// When it is due again; `None` for when it says itself.
     pub due_at: Option<Timestamp>,
+    /// It is due at once when it has so many bytes, and lines that come before that change nothing.
+    pub from_bytes: Option<i64>,
     /// Whether storage has failed.
     pub has_failed: bool,
 }
@@ -72,16 +82,20 @@ pub struct Behind {
     pub bytes: i64,
     /// When the first of them was due.
     pub due_at: Option<Timestamp>,
+    /// Since when the oldest of their lines waits.
+    pub waiting_since: Option<Timestamp>,
 }
 
 impl Store {
-    /// Takes at most `rows` logs whose waiting lines are due at `due`, and that nobody has now, each until `until`.
+    /// Takes at most `rows` logs whose waiting lines are due at `due`, and that nobody has now, each until `until`, for the
+    /// server `node_id`.
     ///
     /// # Errors
     /// What the database says.
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
     pub async fn claim_logs(
         &self,
+        node_id: Uuid,
         due: Timestamp,
         now: Timestamp,
         until: Timestamp,
@@ -101,6 +115,7 @@ impl Store {
         for stream in &mut streams {
             stream.archive_lease_id = Some(new_id());
             stream.archive_leased_until = Some(until);
+            stream.archive_node_id = Some(node_id);
         }
         save_streams(&tx, streams.iter().cloned()).await?;
         tx.commit().await?;
@@ -173,6 +188,7 @@ impl Store {
                 lost.push(stream.execution_id);
                 continue;
             };
+            let newest_archived_at = chunks.last().map(|last| last.0.appended_at);
             if let (Some(first), Some(last)) = (chunks.first(), chunks.last()) {
                 use log_chunk::Column as C;
                 let moved = C::TenantId
@@ -191,7 +207,11 @@ impl Store {
             current.archive_lease_id = None;
             current.archive_leased_until = None;
             current.archive_due_at = None;
+            current.archive_from_bytes = None;
+            current.waiting_since = None;
             if current.next_seq > current.archived_seq {
+                // Those that are left came after those that are not.
+                current.waiting_since = newest_archived_at.or(stream.waiting_since);
                 current.archive_due_at = Some(archive_due_at(&current, archive_after, now));
             }
             saved.push(current);
@@ -218,12 +238,19 @@ impl Store {
         locked.retain_mut(|stream| {
             let release = released.remove(&key(stream));
             let release = release.filter(|of| of.stream.archive_lease_id == stream.archive_lease_id);
-            let Some(Release { due_at, has_failed, .. }) = release else { return false };
+            let Some(Release { due_at, from_bytes, has_failed, .. }) = release else { return false };
             stream.archive_lease_id = None;
             stream.archive_leased_until = None;
             stream.archive_failures = stream.archive_failures.saturating_add(i32::from(has_failed));
             let waits = stream.next_seq > stream.archived_seq;
-            stream.archive_due_at = if waits { due_at.or(stream.archive_due_at) } else { None };
+            // So much came since it was claimed, or its end.
+            let is_due = from_bytes.is_some_and(|from_bytes| stream.byte_count >= from_bytes || stream.ended);
+            stream.archive_from_bytes = from_bytes;
+            stream.archive_due_at = match due_at {
+                _ if !waits => None,
+                Some(due_at) if !is_due => Some(due_at),
+                _ => stream.archive_due_at,
+            };
             true
         });
         save_streams(&tx, locked.into_iter()).await?;
@@ -264,13 +291,29 @@ impl Store {
     pub async fn forget_log_leases(&self) -> Result<()> {
         use log_stream::Column as C;
         let tx = self.begin().await?;
-        let leased = log_stream::Entity::find()
-            .filter(C::ArchiveDueAt.is_not_null())
-            .filter(C::ArchiveLeaseId.is_not_null());
-        let mut streams = leased.all(&tx.inner).await.map_err(failed)?;
+        let leased = C::ArchiveLeaseId.is_not_null();
+        let mut streams = lock_waiting_logs(&tx, leased).await?;
         for stream in &mut streams {
             stream.archive_lease_id = None;
             stream.archive_leased_until = None;
+        }
+        save_streams(&tx, streams.into_iter()).await?;
+        tx.commit().await
+    }
+
+    /// Lets the leases of a server's earlier process end at `until`: it can send nothing any more, and what it sent has
+    /// arrived by then.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(clippy::disallowed_methods, reason = "a system operation")]
+    pub async fn shorten_log_leases(&self, node_id: Uuid, until: Timestamp) -> Result<()> {
+        use log_stream::Column as C;
+        let tx = self.begin().await?;
+        let leased = C::ArchiveNodeId.eq(node_id).and(C::ArchiveLeasedUntil.gt(until));
+        let mut streams = lock_waiting_logs(&tx, leased).await?;
+        for stream in &mut streams {
+            stream.archive_leased_until = Some(until);
         }
         save_streams(&tx, streams.into_iter()).await?;
         tx.commit().await
@@ -308,12 +351,32 @@ impl Store {
             .expr_as(C::ExecutionId.count(), "logs")
             .expr_as(Expr::cust(WAITING_BYTES), "bytes")
             .expr_as(C::ArchiveDueAt.min(), "due_at")
+            .expr_as(C::WaitingSince.min(), "waiting_since")
             .from(log_stream::Entity)
             .and_where(C::ArchiveDueAt.is_not_null())
             .take();
         let statement = self.0.dialect.backend().build(&query);
         let behind = Behind::find_by_statement(statement).one(&self.0.read).await.map_err(failed)?;
         behind.ok_or_else(|| Error::internal("a sum gave no row"))
+    }
+
+    /// The executions of at most `rows` logs of which more than `bytes` wait.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(clippy::disallowed_methods, reason = "a system operation")]
+    pub async fn logs_far_behind(&self, bytes: i64, rows: u64) -> Result<Vec<Uuid>> {
+        use log_stream::Column as C;
+        log_stream::Entity::find()
+            .select_only()
+            .column(C::ExecutionId)
+            .filter(C::ArchiveDueAt.is_not_null())
+            .filter(C::ByteCount.into_expr().sub(C::ArchivedBytes.into_expr()).gt(bytes))
+            .limit(rows)
+            .into_tuple()
+            .all(&self.0.read)
+            .await
+            .map_err(failed)
     }
 
     /// The log that a link is for: whoever made the link has seen it.
@@ -425,6 +488,7 @@ impl Store {
             tx.doom_log_objects(std::slice::from_ref(&current)).await?;
             current.expired = true;
             current.archive_due_at = None;
+            current.waiting_since = None;
             current.archived_seq = current.next_seq;
             current.archived_bytes = current.byte_count;
             save_streams(&tx, [current].into_iter()).await?;
@@ -462,6 +526,21 @@ impl WriteTx {
         });
         self.insert_jobs(jobs.collect::<Result<_>>()?, now).await
     }
+}
+
+/// The logs with waiting lines of which `which` is true: nobody appends to them until the transaction ends.
+#[expect(clippy::disallowed_methods, reason = "a system operation")]
+async fn lock_waiting_logs(tx: &WriteTx, which: Expr) -> Result<Vec<LogStream>> {
+    use log_stream::Column as C;
+    let mut select = log_stream::Entity::find()
+        .filter(C::ArchiveDueAt.is_not_null())
+        .filter(which)
+        .order_by_asc(C::TenantId)
+        .order_by_asc(C::ExecutionId);
+    if tx.dialect.is_postgres() {
+        select = select.lock(LockType::NoKeyUpdate);
+    }
+    select.all(&tx.inner).await.map_err(failed)
 }
 
 fn key(stream: &LogStream) -> (String, Uuid) {

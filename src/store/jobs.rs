@@ -44,6 +44,26 @@ pub struct NewJob {
     pub run_at: Timestamp,
 }
 
+impl Store {
+    /// How many jobs of each kind are not done; a kind without any may be missing.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(clippy::disallowed_methods, reason = "a system operation")]
+    pub async fn jobs_waiting(&self) -> Result<Vec<(JobKind, i64)>> {
+        use job::Column as C;
+        job::Entity::find()
+            .select_only()
+            .column(C::Kind)
+            .column_as(C::SubjectId.count(), "jobs")
+            .group_by(C::Kind)
+            .into_tuple()
+            .all(&self.0.read)
+            .await
+            .map_err(failed)
+    }
+}
+
 impl WriteTx {
     /// Adds jobs. One of the same kind and subject that is there already starts anew, as soon as nobody is at it.
     ///

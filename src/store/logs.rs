@@ -247,6 +247,7 @@ fn append(
     stream.byte_count += bytes;
     stream.heartbeat_at = Some(now);
     stream.last_line_at = Some(now);
+    stream.waiting_since.get_or_insert(now);
     stream.archive_due_at = Some(archive_due_at(stream, archive_after, now));
     let appended = Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
@@ -257,13 +258,15 @@ fn append(
 pub(super) fn archive_due_at(stream: &LogStream, archive_after: TimeDelta, now: Timestamp) -> Timestamp {
     let is_much = stream.next_seq - stream.archived_seq >= ARCHIVE_AT_ONCE_LINES
         || stream.byte_count - stream.archived_bytes >= ARCHIVE_AT_ONCE_BYTES;
+    let wanted = if is_much { now } else { now + archive_after };
+    let is_put_off = stream.archive_failures > 0
+        || stream.archive_from_bytes.is_some_and(|from_bytes| stream.byte_count < from_bytes);
     match stream.archive_due_at {
         _ if stream.ended => now,
-        // One that is put off because storage failed stays put off.
-        Some(due_at) if !is_much || stream.archive_failures > 0 => due_at,
-        Some(due_at) => Ord::min(due_at, now),
-        None if is_much => now,
-        None => now + archive_after,
+        // However much comes.
+        Some(due_at) if is_put_off => due_at,
+        Some(due_at) => Ord::min(due_at, wanted),
+        None => wanted,
     }
 }
 
@@ -298,8 +301,11 @@ pub(super) async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = Log
             C::ArchivedBytes,
             C::ObjectPlace,
             C::ArchiveDueAt,
+            C::WaitingSince,
+            C::ArchiveFromBytes,
             C::ArchiveLeaseId,
             C::ArchiveLeasedUntil,
+            C::ArchiveNodeId,
             C::ArchiveFailures,
             C::LastLineAt,
             C::Expired,
@@ -455,4 +461,68 @@ fn by_selection<R>(
         rows
     };
     selections.iter().map(rows_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: TimeDelta = TimeDelta::seconds(20);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// A log that has so many archived bytes, and as many as `waiting` that wait.
+    fn stream(archived_bytes: i64, waiting: i64, due_at: Option<Timestamp>) -> LogStream {
+        LogStream {
+            tenant_id: "t".into(),
+            execution_id: Uuid::nil(),
+            owner_id: "o".into(),
+            workflow_run_id: None,
+            code_agent_id: None,
+            next_seq: 10,
+            byte_count: archived_bytes + waiting,
+            ended: false,
+            heartbeat_at: None,
+            archived_seq: 5,
+            archived_bytes,
+            object_place: None,
+            archive_due_at: due_at,
+            waiting_since: None,
+            archive_from_bytes: None,
+            archive_lease_id: None,
+            archive_leased_until: None,
+            archive_node_id: None,
+            archive_failures: 0,
+            last_line_at: None,
+            expired: false,
+        }
+    }
+
+    fn due_at(stream: &LogStream) -> Timestamp {
+        archive_due_at(stream, LATER, at(100))
+    }
+
+    #[test]
+    fn lines_are_due_after_a_while_or_at_once_when_they_are_many() {
+        assert_eq!(due_at(&stream(0, 10, None)), at(120));
+        assert_eq!(due_at(&stream(0, ARCHIVE_AT_ONCE_BYTES, None)), at(100));
+        assert_eq!(due_at(&stream(0, 10, Some(at(110)))), at(110), "as the oldest of them");
+        assert_eq!(due_at(&stream(0, ARCHIVE_AT_ONCE_BYTES, Some(at(110)))), at(100));
+    }
+
+    #[test]
+    fn a_log_that_is_put_off_stays_so_however_much_comes() {
+        let much = || stream(100 * ARCHIVE_AT_ONCE_BYTES, 2 * ARCHIVE_AT_ONCE_BYTES, Some(at(700)));
+        let failed = LogStream { archive_failures: 1, ..much() };
+        assert_eq!(due_at(&failed), at(700));
+        let until = |from_bytes| LogStream { archive_from_bytes: Some(from_bytes), ..much() };
+        assert_eq!(due_at(&until(125 * ARCHIVE_AT_ONCE_BYTES)), at(700));
+        assert_eq!(due_at(&until(102 * ARCHIVE_AT_ONCE_BYTES)), at(100), "until that is enough");
+        let few =
+            LogStream { byte_count: 102, archive_from_bytes: Some(102), ..stream(100, 2, Some(at(700))) };
+        assert_eq!(due_at(&few), at(120), "small logs are not written at each line");
+        assert_eq!(due_at(&LogStream { ended: true, ..failed }), at(100), "or until its end");
+    }
 }

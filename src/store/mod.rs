@@ -66,6 +66,7 @@ use sea_orm::{
 
 use crate::auth::Viewer;
 use crate::error::Result;
+use crate::monitor;
 
 pub use archive::{Archived, Behind, Release, WaitingChunk};
 pub use arrivals::Arrival;
@@ -118,6 +119,22 @@ impl Store {
     /// `UNAVAILABLE` when it does not.
     pub async fn ping(&self) -> Result<()> {
         self.0.read.ping().await.map_err(failed)
+    }
+
+    /// Records how many connections are used now.
+    pub fn show_connections(&self) {
+        let show = |pool, size: u32, idle: usize| {
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(size);
+            monitor::connections(pool, size - idle, idle);
+        };
+        if self.0.dialect.is_postgres() {
+            let pool = self.0.read.get_postgres_connection_pool();
+            return show("all", pool.size(), pool.num_idle());
+        }
+        for (name, pool) in [("read", &self.0.read), ("write", &self.0.write)] {
+            let pool = pool.get_sqlite_connection_pool();
+            show(name, pool.size(), pool.num_idle());
+        }
     }
 
     /// The pool to listen on for wake-ups from other processes; `None` on SQLite, which has none.

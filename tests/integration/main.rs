@@ -18,6 +18,7 @@ mod generations;
 mod import;
 mod lists;
 mod logs;
+mod metrics;
 mod migrations;
 mod ownership;
 mod retries;

@@ -38,6 +38,7 @@ use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::limits::SOCKET_MESSAGE_BYTES_MAX;
+use crate::monitor::OpenSocket;
 
 use super::Transport;
 use super::listen::Place;
@@ -89,6 +90,7 @@ pub(super) async fn accept(transport: Transport, request: Request) -> Response {
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .on_upgrade(async move |socket| {
                 let _place = place; // among the connections, until the session ends
+                let _open = OpenSocket::opened();
                 session::serve(socket, transport).await;
             }),
         Err(rejection) => rejection.into_response(),

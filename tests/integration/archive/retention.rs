@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::Archive;
-use crate::harness::{Backend, Socket, Tail, for_each_backend, for_sqlite, get, line, lines};
+use crate::harness::{Backend, Cloud, Socket, Tail, for_each_backend, for_sqlite, get, line, lines};
 
 for_each_backend!(
     a_log_is_gone_after_its_retention_and_no_other_is,
     logs_are_kept_for_ever_when_the_operator_says_so,
     lines_that_were_never_archived_expire_too,
+    a_log_whose_object_is_gone_is_told_to_be_gone,
+    storage_itself_keeps_logs_longer_than_runledger,
 );
 for_sqlite!(disk_that_archived_lines_took_is_given_back);
 
@@ -165,4 +167,26 @@ async fn lines_that_were_never_archived_expire_too(backend: Backend) {
     archive.owner().append(&young, &lines("line", 5)).await;
     archive.owner().archived_within(&young, 5, Duration::from_secs(90)).await;
     assert_eq!(archive.object(&old), None);
+}
+
+async fn a_log_whose_object_is_gone_is_told_to_be_gone(backend: Backend) {
+    let archive = Archive::in_cloud(backend, None, 1, &[]).await;
+    let id = archive.owner().start_any().await;
+    archive.owner().append(&id, &lines("line", 5)).await;
+    archive.owner().archived(&id, 5).await;
+    let object = archive.server.data_folder().join("objects").join(super::LOGS).join(format!("job-{id}.log"));
+    std::fs::remove_file(object).expect("it is there");
+    let refusal = archive.owner().refused(LOGS, json!({ "id": id })).await;
+    assert_eq!(refusal.code(), "NOT_FOUND", "not UNAVAILABLE, which would be tried again for ever");
+    assert!(refusal.errors[0]["message"].as_str().expect("a text").contains("expired"));
+    let socket = Socket::connect(archive.owner()).await;
+    let refusal = Tail::open(&socket, json!({ "execution": id })).refused().await;
+    assert_eq!(refusal.code(), "NOT_FOUND");
+}
+
+async fn storage_itself_keeps_logs_longer_than_runledger(backend: Backend) {
+    let archive = Archive::in_s3(backend, 1, &[]).await;
+    let Cloud::S3(s3) = archive.cloud() else { panic!("it is S3") };
+    let (rules, _) = s3.rules().kept().expect("there is a rule");
+    assert!(rules.contains("<Days>37</Days>"), "7 days and 30 more, for logs that are open: {rules}");
 }
