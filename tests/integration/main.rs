@@ -20,6 +20,7 @@ mod logs;
 mod migrations;
 mod ownership;
 mod retries;
+mod search;
 mod statements;
 mod storage;
 mod tails;
