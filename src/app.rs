@@ -78,6 +78,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     workers.spawn(monitor.clone().keep_up());
     workers.spawn(jobs::show_waiting(store.clone()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
+    workers.spawn(jobs::fill_in_words(store.clone()));
     workers.spawn(jobs::work(tools.clone()));
     workers.spawn(jobs::expire(tools.clone(), config.logs.retention_days));
     workers.spawn(jobs::clean(tools.clone(), now(), config.storage.cache.cleanup_interval_hours));

@@ -8,6 +8,7 @@ pub mod code_source;
 pub mod code_version;
 pub mod execution;
 pub mod execution_payload;
+pub mod execution_search;
 pub mod generation;
 pub mod generation_manifest;
 pub mod job;

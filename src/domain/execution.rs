@@ -98,6 +98,8 @@ pub struct Filter {
     pub duration_ms: Range<i64>,
     pub total_tokens: Range<i64>,
     pub cost_microusd: Range<i64>,
+    /// All of these words, as [`super::search`] splits text, are in its name, inputs, result or error.
+    pub words: Option<Vec<String>>,
 }
 
 /// What a list of executions is sorted by.

@@ -115,6 +115,17 @@ pub const FEED_RETENTION_HOURS: i64 = 24;
 /// How long open subscriptions can still read an execution that is not kept after it has ended.
 pub const DISCARD_GRACE_SECONDS: i64 = 60;
 
+// Finding executions by words.
+
+/// Words of a search.
+pub const SEARCH_WORDS_MAX: Limit = limit("search_words_max", 10);
+/// A word counts up to here, in what is stored as in what is asked for.
+pub const SEARCH_WORD_CHARS_MAX: usize = 64;
+/// Different words by which one of an execution's texts is found: name and inputs, result, error.
+pub const SEARCH_TEXT_WORDS_MAX: u64 = 2_000;
+/// Executions from before there was a search that one transaction makes findable.
+pub const SEARCH_FILL_ROWS: u64 = 50;
+
 // Code agents.
 
 /// The source of a version.
@@ -125,8 +136,6 @@ pub const PAGE_SOURCE_BYTES_MAX: Limit = limit("page_source_bytes_max", 16 * 102
 pub const DESCRIPTION_BYTES_MAX: Limit = limit("description_bytes_max", 16 * 1024);
 /// Tags of a code agent.
 pub const TAGS_MAX: Limit = limit("tags_max", 50);
-/// Words of a search.
-pub const SEARCH_WORDS_MAX: Limit = limit("search_words_max", 10);
 /// Problems that are told of one source.
 pub const SOURCE_PROBLEMS_MAX: usize = 50;
 /// Processor time after which a parser gives up; a usual megabyte takes a tenth of it.

@@ -7,6 +7,7 @@
 mod clean;
 mod delete;
 mod expire;
+mod fill;
 mod retry;
 mod source;
 mod start;
@@ -21,6 +22,7 @@ use crate::store::Store;
 
 pub use clean::clean;
 pub use expire::expire;
+pub use fill::fill_in_words;
 pub use start::{plan, prepare_buckets};
 pub use sweep::sweep;
 pub use waiting::show_waiting;

@@ -4,6 +4,8 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
 use uuid::Uuid;
 
+use crate::domain::text::hex;
+
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -40,6 +42,46 @@ impl Dialect {
             Self::Postgres => "strpos",
         };
         Expr::from(Func::cust(function).arg(column.into_expr()).arg(text)).gt(0)
+    }
+
+    /// Whether an execution has all of these words, by the index of them. Within a tenant, whose name is one more word of all
+    /// that it has, the words of others cost nothing.
+    ///
+    /// Words are letters and digits, which mean nothing else in a query, and come as a parameter.
+    pub(super) fn has_words(self, tenant_id: Option<&str>, words: &[String]) -> Expr {
+        match self {
+            Self::Sqlite => {
+                let mark = tenant_id.map(|tenant_id| format!("_{}", hex(tenant_id.as_bytes())));
+                let terms = mark.iter().chain(words).map(|word| format!("\"{word}\""));
+                Expr::cust_with_values(
+                    "(execution.tenant_id, execution.id) IN (
+                         SELECT execution_search.tenant_id, execution_search.execution_id
+                         FROM execution_words
+                         JOIN execution_search ON execution_search.place = execution_words.rowid
+                         WHERE execution_words MATCH ?)",
+                    [terms.collect::<Vec<_>>().join(" ")],
+                )
+            }
+            Self::Postgres => {
+                let found = |terms: &str| {
+                    format!(
+                        "EXISTS (SELECT FROM execution_search
+                             WHERE execution_search.tenant_id = execution.tenant_id
+                             AND execution_search.execution_id = execution.id
+                             AND runledger_terms(execution_search.tenant_id, start_words, result_words, error_words)
+                                 @> {terms})"
+                    )
+                };
+                let words = words.join(" ");
+                match tenant_id {
+                    None => Expr::cust_with_values(found("string_to_array($1, ' ')"), [words]),
+                    Some(tenant_id) => Expr::cust_with_values(
+                        found("array_prepend($1, string_to_array($2, ' '))"),
+                        [format!("_{tenant_id}"), words],
+                    ),
+                }
+            }
+        }
     }
 
     /// Where the change feed stands: everything before this position is final.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::failure::{failed, is_duplicate};
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
+use super::search::search_row;
 use super::write::{INSERT_ROWS_MAX, delete, insert_many};
 use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
@@ -324,6 +325,7 @@ impl Reader<'_> {
             duration_ms,
             total_tokens,
             cost_microusd,
+            words,
         } = filter;
         let tokens = || C::InputTokens.into_expr().add(C::OutputTokens.into_expr());
         Condition::all()
@@ -346,6 +348,7 @@ impl Reader<'_> {
             .add_option(total_tokens.to.map(|to| tokens().lte(to)))
             .add_option(cost_microusd.from.map(|from| C::CostMicrousd.gte(from)))
             .add_option(cost_microusd.to.map(|to| C::CostMicrousd.lte(to)))
+            .add_option(words.as_ref().map(|words| self.has_words(words)))
     }
 
     fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
@@ -410,10 +413,12 @@ impl WriteTx {
         let mut rows = Vec::with_capacity(new.len());
         let mut payloads = Vec::new();
         let mut streams = Vec::with_capacity(new.len());
+        let mut words = Vec::with_capacity(new.len());
         for NewExecution { mut row, payload } in new {
             stamp.tenant_id().clone_into(&mut row.tenant_id);
             stamp.owner_id().clone_into(&mut row.owner_id);
             streams.push(new_stream(&row));
+            words.extend(search_row(&row, row.name.as_deref(), &payload));
             if !payload.is_empty() {
                 payloads.push(payload_row(&row, payload));
             }
@@ -425,6 +430,7 @@ impl WriteTx {
         }
         insert_many::<execution_payload::Entity>(self, payloads, None).await.map_err(failed)?;
         insert_many::<log_stream::Entity>(self, streams, None).await.map_err(failed)?;
+        self.save_words(words).await?;
         Ok(true)
     }
 
@@ -466,11 +472,10 @@ impl WriteTx {
     /// What the database says.
     pub async fn save_payloads(&self, changes: Vec<(&ExecutionRow, PayloadChange)>) -> Result<()> {
         use execution_payload::Column as C;
-        let rows: Vec<_> = changes
-            .into_iter()
-            .filter(|(_, change)| !change.is_empty())
-            .map(|(row, change)| payload_row(row, change))
-            .collect();
+        let changes: Vec<_> = changes.into_iter().filter(|(_, change)| !change.is_empty()).collect();
+        let words = changes.iter().filter_map(|(row, change)| search_row(row, None, change));
+        self.save_words(words.collect()).await?;
+        let rows: Vec<_> = changes.into_iter().map(|(row, change)| payload_row(row, change)).collect();
         // In an upsert, the old row goes by the table's name.
         let keep = |column: C| {
             let name = sea_orm::Iden::unquoted(&column).to_owned();

@@ -54,6 +54,7 @@ mod jobs;
 mod logs;
 mod projects;
 mod scoped;
+mod search;
 mod system;
 mod write;
 

@@ -38,6 +38,7 @@ macro_rules! owned {
 owned!(
     execution,
     execution_payload,
+    execution_search,
     log_stream,
     log_chunk,
     change_event,
@@ -95,6 +96,11 @@ impl<'c> Reader<'c> {
         let Some(query) = union(selects, &columns) else { return Ok(Vec::new()) };
         let statement = self.dialect.backend().build(&query);
         R::find_by_statement(statement).all(self.connection()).await.map_err(failed)
+    }
+
+    /// The one tenant whose rows are in scope; `None` when those of all are.
+    pub(super) fn tenant_id(&self) -> Option<&str> {
+        self.scope.tenant_id()
     }
 
     pub(super) fn connection(&self) -> &DatabaseExecutor<'c> {

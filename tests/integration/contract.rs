@@ -15,7 +15,6 @@ const LATER: &[&str] = &[
     "Query.stats",
     "Subscription.statsChanged",
     "Subscription.visualEvents",
-    "ExecutionFilter.search",
     "Project.stats",
     "CodeAgent.stats",
     "AppendVisualEventsInput",

@@ -22,6 +22,7 @@ mod metrics;
 mod migrations;
 mod ownership;
 mod retries;
+mod search;
 mod statements;
 mod storage;
 mod tails;

@@ -336,6 +336,8 @@ fn filters(id: &str) -> Vec<Value> {
         json!({ "durationMs": { "min": 1 } }),
         json!({ "totalTokens": { "max": 1 } }),
         json!({ "costUsd": { "min": "1" } }),
+        json!({ "search": "recorded" }),
+        json!({ "search": "recorded 17", "statuses": ["COMPLETED"] }),
     ]
     .map(|filter| json!({ "filter": filter }))
     .into()

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::execution::{Filter, Order, Range};
 use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
+use crate::domain::search;
 use crate::error::Result;
 use crate::graphql::context::uuid;
 use crate::graphql::model::{ExecutionMode, ExecutionStatus};
@@ -42,6 +43,12 @@ pub(in crate::graphql) struct ExecutionFilter {
     total_tokens: Option<BigIntRange>,
     /// US dollars.
     cost_usd: Option<DecimalRange>,
+    /// With all of these words in its name, inputs, result or error, in any order: at most 10 words and 255 characters.
+    ///
+    /// A word is a run of letters and digits; everything else separates words and means nothing. Whole words are found, of
+    /// JSON also the names of fields. Case does not count, diacritics do. The first 64 characters of a word count, and the
+    /// first 2,000 different words of name and inputs, of result, and of error.
+    search: Option<String>,
 }
 
 /// A range of time.
@@ -111,6 +118,7 @@ impl ExecutionFilter {
                 from: range.min.map(|min| min.micros),
                 to: range.max.map(|max| max.micros),
             }),
+            words: self.search.map(|text| search::asked(&format!("{field}.search"), &text)).transpose()?,
         })
     }
 }

@@ -1,0 +1,134 @@
+//! The words by which executions are found: see [`crate::domain::search`].
+
+use std::collections::HashMap;
+
+use entity::{execution, execution_payload, execution_search};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::{EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _};
+use uuid::Uuid;
+
+use super::executions::{ExecutionRow, PayloadChange};
+use super::failure::failed;
+use super::scoped::{Reader, of_executions};
+use super::write::insert_many;
+use super::{Store, WriteTx};
+use crate::domain::search::Words;
+use crate::error::Result;
+
+/// The words of an execution's new texts, for the upsert of [`WriteTx::save_words`]; `None` when there are none.
+pub(super) fn search_row(
+    row: &ExecutionRow,
+    name: Option<&str>,
+    payload: &PayloadChange,
+) -> Option<execution_search::Model> {
+    let PayloadChange { inputs, result, error } = payload;
+    let start_words = (name.is_some() || inputs.is_some()).then(|| {
+        let name = Words::default().text(name.unwrap_or_default());
+        name.json(inputs.as_deref().unwrap_or_default()).into_text()
+    });
+    let result_words = result.as_ref().map(|result| Words::default().json(result).into_text());
+    let error_words = error.as_ref().map(|error| Words::default().text(error).into_text());
+    if start_words.is_none() && result_words.is_none() && error_words.is_none() {
+        return None;
+    }
+    Some(execution_search::Model {
+        tenant_id: row.tenant_id.clone(),
+        execution_id: row.id,
+        owner_id: row.owner_id.clone(),
+        created_at: row.created_at,
+        start_words,
+        result_words,
+        error_words,
+        pending: false,
+    })
+}
+
+impl Reader<'_> {
+    /// Whether an execution has all of these words.
+    pub(super) fn has_words(&self, words: &[String]) -> Expr {
+        self.dialect.has_words(self.tenant_id(), words)
+    }
+}
+
+impl WriteTx {
+    /// Sets the words that are given; the others stay as they are.
+    pub(super) async fn save_words(&self, rows: Vec<execution_search::Model>) -> Result<()> {
+        use execution_search::Column as C;
+        // In an upsert, the old row goes by the table's name.
+        let keep = |column: C| {
+            let name = sea_orm::Iden::unquoted(&column).to_owned();
+            (column, Expr::cust(format!("coalesce(excluded.{name}, execution_search.{name})")))
+        };
+        let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
+            .values([keep(C::StartWords), keep(C::ResultWords), keep(C::ErrorWords)])
+            .to_owned();
+        let rows = rows.into_iter().map(|row| row.into_active_model()).collect();
+        insert_many::<execution_search::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
+    }
+}
+
+impl Store {
+    /// Fills in the words of at most `rows` executions from before there was a search; says of how many.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a system operation: their words change nothing for anybody"
+    )]
+    pub async fn fill_in_words(&self, rows: u64) -> Result<usize> {
+        let tx = self.begin().await?;
+        // As the index has it: a database cannot tell that from a parameter.
+        let mut select = execution_search::Entity::find().filter(Expr::cust("pending")).limit(rows);
+        if tx.dialect.is_postgres() {
+            select = select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        }
+        let pending = select.all(&tx.inner).await.map_err(failed)?;
+        if pending.is_empty() {
+            return Ok(0);
+        }
+        let keys: Vec<_> = pending.iter().map(|row| (row.tenant_id.clone(), row.execution_id)).collect();
+        let executions = execution::Entity::find()
+            .filter(of_executions(execution::Column::TenantId, execution::Column::Id, &keys))
+            .all(&tx.inner)
+            .await
+            .map_err(failed)?;
+        let payloads = execution_payload::Entity::find()
+            .filter(of_executions(
+                execution_payload::Column::TenantId,
+                execution_payload::Column::ExecutionId,
+                &keys,
+            ))
+            .all(&tx.inner)
+            .await
+            .map_err(failed)?;
+        let mut payloads: HashMap<Uuid, PayloadChange> = payloads
+            .into_iter()
+            .map(|row| {
+                let payload = PayloadChange { inputs: row.inputs, result: row.result, error: row.error };
+                (row.execution_id, payload)
+            })
+            .collect();
+        let mut words: HashMap<Uuid, execution_search::Model> = executions
+            .iter()
+            .filter_map(|row| {
+                let payload = payloads.remove(&row.id).unwrap_or_default();
+                Some((row.id, search_row(row, row.name.as_deref(), &payload)?))
+            })
+            .collect();
+        let count = pending.len();
+        let filled = pending.into_iter().map(|row| {
+            let filled = words.remove(&row.execution_id).unwrap_or(row);
+            execution_search::Model { pending: false, ..filled }.into_active_model()
+        });
+        use execution_search::Column as C;
+        let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
+            .update_columns([C::StartWords, C::ResultWords, C::ErrorWords, C::Pending])
+            .to_owned();
+        insert_many::<execution_search::Entity>(&tx, filled.collect(), Some(on_conflict))
+            .await
+            .map_err(failed)?;
+        tx.commit().await?;
+        Ok(count)
+    }
+}
