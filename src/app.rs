@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::analytics::Analytics;
 use crate::auth::Authenticator;
 use crate::blob::{self, BlobError};
 use crate::clock::now;
@@ -33,6 +34,9 @@ use crate::{graphql, jobs};
 
 /// How long requests may take to end after the process was told to stop.
 const DRAIN_SECONDS_MAX: u64 = 20;
+
+/// How long sending the last analytics events may take.
+const ANALYTICS_SECONDS_MAX: u64 = 3;
 
 /// How long storing the last log lines may take after that.
 const APPEND_SECONDS_MAX: u64 = 5;
@@ -59,7 +63,15 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     let wakeups = Wakeups::default();
     let (appender, calls) = Appender::new();
     let (health, archive_health) = watch::channel(Health::default());
+    let (analytics, telling) = match &config.posthog {
+        Some(posthog) => {
+            let (analytics, telling) = Analytics::start(posthog)?;
+            (analytics, Some(tokio::spawn(telling)))
+        }
+        None => (Analytics::default(), None),
+    };
     let service = Service::new(Parts {
+        analytics,
         store: store.clone(),
         wakeups: wakeups.clone(),
         appender,
@@ -140,6 +152,9 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         // What is not archived by then waits in the database for the next start.
         let longest = Duration::from_secs(2 * ARCHIVE_STOP_SECONDS_MAX);
         let _ = tokio::time::timeout(longest, archiving).await;
+    }
+    if let Some(telling) = telling {
+        let _ = tokio::time::timeout(Duration::from_secs(ANALYTICS_SECONDS_MAX), telling).await;
     }
     // The other processes hear of the last changes, too.
     let _ = tokio::time::timeout(Duration::from_secs(1), wakeups.told()).await;

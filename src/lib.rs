@@ -1,10 +1,12 @@
 //! Runledger: the system of record for code agents.
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
-//! `domain` holds the pure types and rules that all of them know, and `monitor` counts what happens in them. `archive` packs
+//! `domain` holds the pure types and rules that all of them know, `monitor` counts what happens in them,
+//! and `analytics` tells PostHog of it if it is asked to. `archive` packs
 //! and checks projects, `export` writes executions as files; `app` puts the parts together.
 //! `tests/integration/architecture.rs` fails when a module imports upward.
 
+pub mod analytics;
 pub mod app;
 pub mod archive;
 pub mod auth;

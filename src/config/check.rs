@@ -9,8 +9,8 @@ use super::problem::Problems;
 use super::settings::{self, Settings};
 use super::storage::Wrong;
 use super::{
-    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, MetricsAccess, Ownership, Problem,
-    Secret, Storage, Synchronous, Tokens, parse,
+    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, MetricsAccess, Ownership, PostHog,
+    Problem, Secret, Storage, Synchronous, Tokens, parse,
 };
 
 /// The file in the data folder for a secret that nobody configured.
@@ -45,6 +45,7 @@ impl Settings {
             tokens(&self.tokens, project.unwrap_or_default(), listen, data_dir.as_deref(), &mut problems);
         let storage = Storage::check(&self.storage, project, data_dir.as_deref(), &mut problems);
         let logs = logs(&self.logs, &mut problems);
+        let posthog = posthog(&self.analytics, &mut problems);
         let log = log(&self.logging, &mut problems);
         let whole = || {
             Some(Config {
@@ -56,6 +57,7 @@ impl Settings {
                 tokens: tokens?,
                 storage: storage?,
                 logs: logs?,
+                posthog: posthog?,
                 log: log?,
             })
         };
@@ -92,6 +94,15 @@ fn logs(written: &settings::Logs, problems: &mut Problems) -> Option<Logs> {
         retention_days: Some(days?).filter(|days| *days > 0),
         waiting_bytes_max: bytes?,
     })
+}
+
+/// `Some(None)` when it is off.
+#[expect(clippy::option_option, reason = "wrong, off, and on")]
+fn posthog(written: &settings::Analytics, problems: &mut Problems) -> Option<Option<PostHog>> {
+    let host = problems.parse("POSTHOG_HOST", &written.posthog_host, parse::base_url);
+    let Some(api_key) = &written.posthog_api_key else { return host.map(|_| None) };
+    let api_key = problems.parse_secret("POSTHOG_API_KEY", api_key.expose(), parse::credential);
+    Some(Some(PostHog { host: host?, api_key: api_key?.into() }))
 }
 
 fn log(written: &settings::Logging, problems: &mut Problems) -> Option<Log> {

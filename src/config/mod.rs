@@ -44,8 +44,17 @@ pub struct Config {
     pub storage: Storage,
     /// How long lines of executions stay in the database, and how long they are kept.
     pub logs: Logs,
+    /// Where it is told what people do; `None` for nowhere.
+    pub posthog: Option<PostHog>,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// Product analytics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostHog {
+    pub host: Url,
+    pub api_key: Secret,
 }
 
 /// The logs of executions.

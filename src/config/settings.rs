@@ -21,6 +21,8 @@ pub struct Settings {
     #[command(flatten)]
     pub(super) logs: Logs,
     #[command(flatten)]
+    pub(super) analytics: Analytics,
+    #[command(flatten)]
     pub(super) logging: Logging,
 }
 
@@ -252,6 +254,21 @@ pub(super) struct Logging {
     /// `text` or `json`, to standard error.
     #[arg(long, env = "RUNLEDGER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: String,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Analytics")]
+pub(super) struct Analytics {
+    /// Project key of PostHog (`phc_…`): what people do is told there. Without it nothing is.
+    ///
+    /// Told are agents, versions, executions and generations that are made, begin and end: ids, numbers, the user and the
+    /// organisation; never names, sources, inputs, results or log lines.
+    #[arg(long, env = "POSTHOG_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(super) posthog_api_key: Option<Secret>,
+
+    /// Address of PostHog.
+    #[arg(long, env = "POSTHOG_HOST", value_name = "URL", default_value = "https://us.i.posthog.com")]
+    pub(super) posthog_host: String,
 }
 
 impl Settings {

@@ -30,6 +30,10 @@ pub const ERROR_TEXT_BYTES_MAX: Limit = limit("error_text_bytes_max", 64 * 1024)
 pub const BATCH_EXECUTIONS_MAX: Limit = limit("batch_executions_max", 1_000);
 /// Executions that one `deleteExecutions` removes; more match: narrow the filter.
 pub const DELETE_EXECUTIONS_MAX: Limit = limit("delete_executions_max", 10_000);
+/// Analytics events that wait to be sent; more are dropped and counted.
+pub const ANALYTICS_QUEUE_EVENTS_MAX: usize = 10_000;
+/// Analytics events that are sent together.
+pub const ANALYTICS_BATCH_EVENTS: usize = 500;
 /// Exports that one server writes at once.
 pub const EXPORTS_AT_ONCE_MAX: usize = 4;
 /// Executions that an export reads at once.

@@ -39,6 +39,7 @@ const STORAGE_FAILURES: &str = "runledger_storage_failures_total";
 const STORAGE_SECONDS: &str = "runledger_storage_operation_duration_seconds";
 const JOBS: &str = "runledger_jobs_total";
 const JOBS_WAITING: &str = "runledger_jobs_waiting";
+const ANALYTICS: &str = "runledger_analytics_events_total";
 const CONNECTIONS: &str = "runledger_database_connections";
 const BUILD: &str = "runledger_build_info";
 
@@ -114,6 +115,10 @@ fn describe() {
     describe_histogram!(STORAGE_SECONDS, "Calls of storage, by place and operation");
     describe_counter!(JOBS, "Attempts at background jobs, by kind and outcome");
     describe_gauge!(JOBS_WAITING, "Background jobs that are not done, by kind");
+    describe_counter!(
+        ANALYTICS,
+        "Analytics events, by outcome: sent, or dropped because PostHog did not take them in time"
+    );
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state");
     describe_gauge!(BUILD, "1, with the version");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
@@ -123,6 +128,9 @@ fn describe() {
     }
     for name in [SOCKETS, SUBSCRIPTIONS, ARCHIVE_LAG, LOGS_WAITING, BYTES_WAITING] {
         gauge!(name).set(0);
+    }
+    for outcome in ["sent", "dropped"] {
+        counter!(ANALYTICS, "outcome" => outcome).increment(0);
     }
     for kind in [ObjectKind::Log, ObjectKind::Generation, ObjectKind::Source] {
         counter!(OBJECTS_SENT, "kind" => kind.word()).increment(0);
@@ -278,6 +286,16 @@ fn job_outcome(is_done: bool) -> &'static str {
 /// Jobs of a kind that are not done, in the whole database.
 pub fn jobs_waiting(kind: &'static str, jobs: i64) {
     gauge!(JOBS_WAITING, "kind" => kind).set(jobs as f64);
+}
+
+/// PostHog has taken so many events.
+pub fn analytics_sent(events: usize) {
+    counter!(ANALYTICS, "outcome" => "sent").increment(events as u64);
+}
+
+/// So many events were not sent, and will not be.
+pub fn analytics_dropped(events: usize) {
+    counter!(ANALYTICS, "outcome" => "dropped").increment(events as u64);
 }
 
 /// The connections of a pool now.

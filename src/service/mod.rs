@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::analytics::Analytics;
 use crate::auth::Viewer;
 use crate::domain::limits::{ARCHIVE_READS_AT_ONCE_MAX, EXPORTS_AT_ONCE_MAX, SAVES_AT_ONCE_MAX};
 use crate::event::Wakeups;
@@ -35,6 +36,7 @@ pub use workflow_run::WorkflowRun;
 pub struct Service {
     store: Store,
     wakeups: Wakeups,
+    analytics: Analytics,
     appender: Appender,
     checker: Checker,
     read_memory: ReadMemory,
@@ -54,6 +56,7 @@ pub struct Service {
 pub struct Parts {
     pub store: Store,
     pub wakeups: Wakeups,
+    pub analytics: Analytics,
     pub appender: Appender,
     pub storage: Storage,
     pub links: Links,
@@ -71,6 +74,7 @@ impl Service {
         let Parts {
             store,
             wakeups,
+            analytics,
             appender,
             storage,
             links,
@@ -81,6 +85,7 @@ impl Service {
         Self {
             store,
             wakeups,
+            analytics,
             appender,
             storage,
             links,

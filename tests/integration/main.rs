@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod analytics;
 mod architecture;
 mod archive;
 mod bad_input;

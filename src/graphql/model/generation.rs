@@ -135,7 +135,10 @@ impl Generation {
     ) -> Result<Download, ApiError> {
         let project = self.siblings.project_row(context, self.row.project_id).await?;
         let project = project.ok_or(Error::NotFound { what: "project" })?;
-        let link = context.service().link_to_archive(&self.row, &project, expires_in_seconds).await?;
+        let link = context
+            .service()
+            .link_to_archive(context.viewer()?, &self.row, &project, expires_in_seconds)
+            .await?;
         Ok(link.into())
     }
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::super::Service;
 use super::publish::{first_problem, new_version};
+use crate::analytics::Event;
 use crate::auth::Viewer;
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::code::{Outcome, join_tags, search_text};
@@ -52,6 +53,7 @@ impl Service {
             let tx = self.store.begin().await?;
             let agent = tx.insert_code_agent(&stamp, row).await?;
             tx.commit().await?;
+            self.tell_created(viewer, agent.row());
             return Ok(agent.into_row());
         };
         at_most("input.source", source.len(), SOURCE_BYTES_MAX)?;
@@ -61,6 +63,7 @@ impl Service {
         if !validation.is_valid() && !allow_invalid {
             tx.record_refused_agent(&stamp, now).await?;
             tx.commit().await?;
+            self.tell_failed(viewer, stamp.tenant_id(), None, &row.language, &validation);
             return Err(Error::bad_input("input.source", first_problem(&validation)));
         }
         let row = CodeAgentRow { latest_version: 1, ..row };
@@ -71,8 +74,15 @@ impl Service {
         tx.record_publish(&agent, outcome, now).await?;
         self.plan_move(&tx, &version, now).await?;
         tx.commit().await?;
+        self.tell_created(viewer, agent.row());
+        self.tell_published(viewer, agent.row(), &version);
         self.move_at_once(version).await;
         Ok(agent.into_row())
+    }
+
+    fn tell_created(&self, viewer: &Viewer, agent: &CodeAgentRow) {
+        let event = Event::AgentCreated { code_agent_id: agent.id, language: &agent.language };
+        self.analytics.tell(viewer.user_id(), &agent.tenant_id, &event);
     }
 
     /// Changes what is known of a code agent; its versions stay as they are.

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
 use super::super::Service;
+use crate::analytics::Event;
 use crate::auth::Viewer;
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::code::{Outcome, Storage, Validation};
@@ -79,6 +80,13 @@ impl Service {
             if !validation.is_valid() && !allow_invalid {
                 tx.record_publish(&agent, Outcome::Refused, now).await?;
                 tx.commit().await?;
+                self.tell_failed(
+                    viewer,
+                    &agent.row().tenant_id,
+                    Some(code_agent_id),
+                    &agent.row().language,
+                    &validation,
+                );
                 return Ok(Published { version: None, created: false, validation });
             }
             let version = new_version(viewer, next_number(&mut agent, now), &source, &validation, now)?;
@@ -88,6 +96,7 @@ impl Service {
             tx.record_publish(&agent, outcome, now).await?;
             self.plan_move(&tx, &version, now).await?;
             tx.commit().await?;
+            self.tell_published(viewer, agent.row(), &version);
             let version = self.move_at_once(version).await;
             return Ok(Published { version: Some(version), created: true, validation });
         }
@@ -95,6 +104,29 @@ impl Service {
 }
 
 impl Service {
+    pub(super) fn tell_published(&self, viewer: &Viewer, agent: &CodeAgentRow, version: &CodeVersionRow) {
+        let event = Event::VersionPublished {
+            code_agent_id: agent.id,
+            language: &agent.language,
+            version: version.number,
+            is_valid: version.problems.is_none(),
+        };
+        self.analytics.tell(viewer.user_id(), &agent.tenant_id, &event);
+    }
+
+    pub(super) fn tell_failed(
+        &self,
+        viewer: &Viewer,
+        tenant_id: &str,
+        code_agent_id: Option<Uuid>,
+        language: &str,
+        validation: &Validation,
+    ) {
+        let problems = validation.problems.len();
+        let event = Event::ValidationFailed { code_agent_id, language, problems };
+        self.analytics.tell(viewer.user_id(), tenant_id, &event);
+    }
+
     /// Plans that a large source leaves the database, which has it durably meanwhile.
     pub(super) async fn plan_move(
         &self,

@@ -198,6 +198,9 @@ impl Service {
         tx.save_executions(changed).await?;
         tx.commit().await?;
         self.wakeups.announce(woken);
+        for (row, _) in payloads.iter().filter(|(row, _)| is_final(row.status)) {
+            self.tell_finished(viewer.user_id(), row);
+        }
         Ok(answers)
     }
 }

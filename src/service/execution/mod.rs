@@ -14,10 +14,20 @@ pub use input::{Tokens, VisualChange};
 pub use record::{RecordExecution, Recorded};
 pub use start::{StartExecution, Started};
 
+use super::Service;
+use crate::analytics::Event;
 use crate::event::Topic;
 use crate::store::ExecutionRow;
 
 /// Who is to be told of a change.
 fn topics(row: &ExecutionRow) -> [Topic; 3] {
     [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
+}
+
+impl Service {
+    fn tell_finished(&self, user_id: &str, row: &ExecutionRow) {
+        let ExecutionRow { id, mode, code_agent_id, status, duration_ms, .. } = *row;
+        let event = Event::ExecutionFinished { id, mode, code_agent_id, status, duration_ms };
+        self.analytics.tell(user_id, &row.tenant_id, &event);
+    }
 }

@@ -126,6 +126,7 @@ impl Service {
         tx.record_changes(Kind::Created, &created_rows.iter().collect::<Vec<_>>(), now).await?;
         tx.commit().await?;
         self.wakeups.announce(created_rows.iter().flat_map(topics));
+        created_rows.iter().for_each(|row| self.tell_finished(&row.owner_id, row));
         Ok(Some(Recorded { executions, created_count: created_rows.len() }))
     }
 }

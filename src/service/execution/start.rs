@@ -7,6 +7,7 @@ use super::super::Service;
 use super::binding::{asked_version, bind_to_versions, check_generations};
 use super::input::{self, VisualChange};
 use super::topics;
+use crate::analytics::Event;
 use crate::auth::{OnBehalfOf, Stamp, Viewer};
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::execution::{Mode, Status};
@@ -82,6 +83,9 @@ impl Service {
         tx.record_changes(Kind::Created, &[&execution], now).await?;
         tx.commit().await?;
         self.wakeups.announce(topics(&execution));
+        let ExecutionRow { id, mode, code_agent_id, .. } = execution;
+        let event = Event::ExecutionStarted { id, mode, code_agent_id };
+        self.analytics.tell(&execution.owner_id, &execution.tenant_id, &event);
         Ok(Started { execution, created: true })
     }
 

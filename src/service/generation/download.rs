@@ -7,6 +7,8 @@ use chrono::{SubsecRound as _, TimeDelta};
 
 use super::super::Service;
 use super::super::download::{Download, check_lifetime};
+use crate::analytics::Event;
+use crate::auth::Viewer;
 use crate::clock::now;
 use crate::domain::generation::UploadState;
 use crate::error::{Error, Result};
@@ -30,11 +32,15 @@ impl Service {
     /// `BAD_INPUT` for a time that is not between a second and [`LINK_SECONDS_MAX`](crate::domain::limits::LINK_SECONDS_MAX).
     pub async fn link_to_archive(
         &self,
+        viewer: &Viewer,
         row: &GenerationRow,
         project: &ProjectRow,
         expires_in_seconds: i32,
     ) -> Result<Download> {
         let seconds = check_lifetime(expires_in_seconds)?;
+        let event =
+            Event::GenerationDownloaded { id: row.id, version: row.version, size_bytes: row.size_bytes };
+        self.analytics.tell(viewer.user_id(), &row.tenant_id, &event);
         let file_name = file_name(&project.key, row.version);
         // Links know whole seconds only. Storage counts from the one that has begun, we from the next.
         let end = now().trunc_subsecs(0) + TimeDelta::seconds(expires_in_seconds.into());

@@ -6,6 +6,7 @@ use std::io::{Cursor, Seek as _};
 use uuid::Uuid;
 
 use super::super::Service;
+use crate::analytics::Event;
 use crate::archive::{self, PackFile};
 use crate::auth::{Stamp, Viewer};
 use crate::clock::{Timestamp, new_id, now};
@@ -101,6 +102,9 @@ impl Service {
         if row.upload_state == UploadState::Pending {
             self.wakeups.announce([Topic::Jobs]);
         }
+        let GenerationRow { id, version, file_count: files, size_bytes, .. } = row;
+        let event = Event::GenerationCreated { id, version, files, size_bytes };
+        self.analytics.tell(&row.owner_id, &row.tenant_id, &event);
         Ok(Saved { generation: row, created: true })
     }
 
