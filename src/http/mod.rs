@@ -9,7 +9,7 @@ mod graphiql;
 pub mod graphql;
 mod health;
 mod listen;
-mod metrics;
+mod monitoring;
 mod params;
 mod refusal;
 pub mod socket;
@@ -87,8 +87,8 @@ pub fn router(
         .merge(graphiql::routes())
         .merge(downloads::routes(service.clone()))
         .merge(health::routes(service))
-        .merge(metrics::routes(monitor, metrics_access))
-        .layer(middleware::from_fn(metrics::count))
+        .merge(monitoring::routes(monitor, metrics_access))
+        .layer(middleware::from_fn(monitoring::count))
 }
 
 /// The GraphQL endpoint, to be merged into the application's router.

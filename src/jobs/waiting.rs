@@ -15,7 +15,7 @@ pub async fn show_waiting(store: Store) {
         monitor::jobs_begin(word(kind));
     }
     loop {
-        match store.jobs_waiting().await {
+        match store.jobs_waiting(&KINDS).await {
             Ok(waiting) => {
                 for kind in KINDS {
                     let jobs = waiting.iter().find(|(of, _)| *of == kind).map_or(0, |(_, jobs)| *jobs);

@@ -193,7 +193,7 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
     }
     let began = Instant::now();
     let results = store_calls(store, &calls).await;
-    note_appended(&calls, &results, began.elapsed());
+    note_appended(&results, began.elapsed());
     let grown = calls
         .iter()
         .zip(&results)
@@ -206,16 +206,10 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
     }
 }
 
-fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration) {
-    let (mut lines, mut bytes) = (0, 0);
-    for (call, result) in calls.iter().zip(results) {
-        if let Ok(appended) = result
-            && appended.lines > 0
-        {
-            lines += appended.lines;
-            bytes += call.lines.bytes();
-        }
-    }
+fn note_appended(results: &[Result<Appended>], took: Duration) {
+    let stored = results.iter().flatten();
+    let (lines, bytes) =
+        stored.fold((0, 0), |(lines, bytes), appended| (lines + appended.lines, bytes + appended.bytes));
     monitor::lines_appended(lines, bytes, took);
 }
 
@@ -280,7 +274,10 @@ mod tests {
             if calls.iter().any(|call| self.on.contains(call)) {
                 return Err((self.fails_with)());
             }
-            Ok(calls.iter().map(|call| Ok(Appended { next_seq: i64::from(*call), lines: 1 })).collect())
+            Ok(calls
+                .iter()
+                .map(|call| Ok(Appended { next_seq: i64::from(*call), lines: 1, bytes: 9 }))
+                .collect())
         }
     }
 
@@ -331,7 +328,7 @@ mod tests {
                 *asked += 1;
                 match *asked {
                     1 => Err(Error::internal("a fault").into()),
-                    2 => Ok(calls.iter().map(|_| Ok(Appended { next_seq: 1, lines: 1 })).collect()),
+                    2 => Ok(calls.iter().map(|_| Ok(Appended { next_seq: 1, lines: 1, bytes: 9 })).collect()),
                     _ => Err(away().into()),
                 }
             }

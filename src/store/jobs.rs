@@ -45,17 +45,18 @@ pub struct NewJob {
 }
 
 impl Store {
-    /// How many jobs of each kind are not done; a kind without any may be missing.
+    /// How many jobs of these kinds are not done; a kind without any is missing.
     ///
     /// # Errors
     /// What the database says.
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
-    pub async fn jobs_waiting(&self) -> Result<Vec<(JobKind, i64)>> {
+    pub async fn jobs_waiting(&self, kinds: &[JobKind]) -> Result<Vec<(JobKind, i64)>> {
         use job::Column as C;
         job::Entity::find()
             .select_only()
             .column(C::Kind)
             .column_as(C::SubjectId.count(), "jobs")
+            .filter(C::Kind.is_in(kinds.iter().copied()))
             .group_by(C::Kind)
             .into_tuple()
             .all(&self.0.read)

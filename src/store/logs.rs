@@ -92,6 +92,8 @@ pub struct Appended {
     pub next_seq: i64,
     /// How many lines were new.
     pub lines: usize,
+    /// Their text, as it is stored.
+    pub bytes: usize,
 }
 
 /// Why none of a group's calls has an answer.
@@ -229,7 +231,7 @@ fn append(
     }
     let new = first_seq + count - stream.next_seq;
     if new <= 0 {
-        return Ok((Appended { next_seq: stream.next_seq, lines: 0 }, Vec::new()));
+        return Ok((Appended { next_seq: stream.next_seq, lines: 0, bytes: 0 }, Vec::new()));
     }
     if stream.ended {
         return Err(Error::conflict("the execution has ended; its log takes no more lines"));
@@ -239,7 +241,8 @@ fn append(
     }
     let skip = usize::try_from(count - new).map_err(Error::internal)?;
     let numbered = call.lines.number(skip, stream.next_seq);
-    let bytes = numbered.iter().map(|lines| lines.body.len() as i64).sum::<i64>();
+    let text_bytes = numbered.iter().map(|lines| lines.body.len()).sum::<usize>();
+    let bytes = text_bytes as i64;
     if (stream.byte_count + bytes).cast_unsigned() > LOG_BYTES_MAX.max {
         return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_BYTES_MAX });
     }
@@ -249,7 +252,8 @@ fn append(
     stream.last_line_at = Some(now);
     stream.waiting_since.get_or_insert(now);
     stream.archive_due_at = Some(archive_due_at(stream, archive_after, now));
-    let appended = Appended { next_seq: stream.next_seq, lines: call.lines.len() - skip };
+    let lines = call.lines.len() - skip;
+    let appended = Appended { next_seq: stream.next_seq, lines, bytes: text_bytes };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
     Ok((appended, chunks.collect::<Result<_>>()?))
 }

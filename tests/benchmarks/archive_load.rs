@@ -1,9 +1,12 @@
 //! Log lines at the rate that Runledger is made for, against real servers: executions start, append 20 lines a second each,
 //! and end; at the end every object is compared with what was appended, line for line.
 //!
-//! `cargo bench --bench archive_load -- [sqlite|postgres] [SECONDS] [STARTS_PER_SECOND]`, by default both for 120 seconds at
-//! 50 starts a second, with 1,000 executions open at once. It prints how far the objects are behind, the server's memory
-//! over time, and appends a second. The server, the database, S3 and the load share the machine.
+//! `cargo bench --bench archive_load -- [sqlite|postgres|all] [SECONDS] [STARTS_PER_SECOND] [OUTAGE_SECONDS]`, by default all
+//! for 120 seconds at 50 starts a second, with 1,000 executions open at once. It prints how far the objects are behind, the
+//! server's memory over time, and appends a second. The server, the database, S3 and the load share the machine.
+//!
+//! With an outage S3 is away for so long, beginning after 20 s, while lines go on; it prints how long after its return no
+//! line waits longer than usual. SQLite has its objects in S3, too, then.
 
 #[path = "../integration/harness/mod.rs"]
 #[expect(
@@ -31,6 +34,8 @@ const CALL_INTERVAL: Duration = Duration::from_secs(1);
 const WATCHED_EACH: usize = 40;
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const MEMORY_INTERVAL: Duration = Duration::from_secs(10);
+const BEFORE_OUTAGE: Duration = Duration::from_secs(20);
+const USUAL_LAG_SECONDS: f64 = 30.0;
 const LOGS: &str = "agent-logs";
 
 #[derive(Default)]
@@ -46,25 +51,30 @@ fn main() {
     let which = arguments.next();
     let mut number =
         |default: u64| arguments.next().map_or(default, |argument| argument.parse().expect("it is a number"));
-    let (seconds, starts) = (number(120), number(50));
+    let load_of = Load { seconds: number(120), starts_per_second: number(50), outage_seconds: number(0) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts");
     for (name, backend) in [("sqlite", Backend::Sqlite), ("postgres", Backend::Postgres)] {
-        if which.as_deref().is_none_or(|which| which == name) {
-            println!("{name}: {seconds} s at {starts} starts a second");
-            runtime.block_on(load(backend, seconds, starts));
+        if which.as_deref().is_none_or(|which| which == name || which == "all") {
+            println!("{name}: {load_of:?}");
+            runtime.block_on(load(backend, load_of));
         }
     }
 }
 
-async fn load(backend: Backend, seconds: u64, starts_per_second: u64) {
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    seconds: u64,
+    starts_per_second: u64,
+    outage_seconds: u64,
+}
+
+async fn load(backend: Backend, Load { seconds, starts_per_second, outage_seconds }: Load) {
     if !Database::available(backend).await {
         return println!("  there is none here");
     }
-    let cloud = match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => Some(Cloud::start(CloudKind::S3).await),
-    };
+    let uses_cloud = outage_seconds > 0 || backend == Backend::Postgres;
+    let cloud = if uses_cloud { Some(Arc::new(Cloud::start(CloudKind::S3).await)) } else { None };
     let server = match &cloud {
         None => Server::builder(backend).await,
         Some(cloud) => cloud.server(backend).await,
@@ -73,6 +83,11 @@ async fn load(backend: Backend, seconds: u64, starts_per_second: u64) {
     let owner = Team::of(&server).owner.clone();
     let figures = Arc::new(Figures::default());
     let memory = tokio::spawn(print_memory(server.clone(), Instant::now()));
+
+    let outage = cloud
+        .clone()
+        .filter(|_| outage_seconds > 0)
+        .map(|cloud| tokio::spawn(outage(server.clone(), cloud, Duration::from_secs(outage_seconds))));
 
     let began = Instant::now();
     let mut ticks = interval(Duration::from_micros(1_000_000 / starts_per_second));
@@ -90,6 +105,10 @@ async fn load(backend: Backend, seconds: u64, starts_per_second: u64) {
         }
     }
     let all_archived = began.elapsed();
+    if let Some(outage) = outage {
+        outage.await.expect("it does not panic");
+    }
+    let cpu_seconds = metric(&server, "process_cpu_seconds_total").await;
     memory.abort();
     let mut wrong = 0;
     let mut objects = cloud.as_ref().map(|cloud| cloud.objects(LOGS));
@@ -101,7 +120,40 @@ async fn load(backend: Backend, seconds: u64, starts_per_second: u64) {
         };
         wrong += usize::from(!is_whole(&object.unwrap_or_default(), number));
     }
+    let lines = (ids.len() * CALLS * LINES_PER_CALL) as f64;
+    println!("  the server used {cpu_seconds:.0} s of CPU, {:.1} µs a line", cpu_seconds * 1e6 / lines);
     report(&figures, ids.len(), wrong, took, all_archived).await;
+}
+
+/// Storage is away for so long while lines go on.
+async fn outage(server: Server, cloud: Arc<Cloud>, long: Duration) {
+    sleep(BEFORE_OUTAGE).await;
+    cloud.front().go_away().await;
+    sleep(long).await;
+    let waiting = metric(&server, "runledger_log_waiting_bytes").await;
+    cloud.front().come_back().await;
+    let back = Instant::now();
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let lag = metric(&server, "runledger_log_archive_lag_seconds").await;
+        // It is looked at every 5 s, and what was written before the look tells of the outage.
+        if back.elapsed() > Duration::from_secs(6) && lag < USUAL_LAG_SECONDS {
+            break;
+        }
+    }
+    println!(
+        "  storage was away for {} s, {:.0} MiB waited; {:.0} s after its return no line waits longer than {USUAL_LAG_SECONDS} s",
+        long.as_secs(),
+        waiting / f64::from(1 << 20),
+        back.elapsed().as_secs_f64()
+    );
+}
+
+async fn metric(server: &Server, name: &str) -> f64 {
+    let answer = harness::get(&format!("{}/metrics", server.url()), &[]).await;
+    let text = String::from_utf8(answer.body).expect("it is text");
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is a number"))
 }
 
 /// What [`execute`] gives back: `number id`.
@@ -203,15 +255,17 @@ async fn report(figures: &Figures, executions: usize, wrong: usize, took: Durati
         "  {executions} executions, {calls} calls: {rate:.0} a second, {:.0} lines",
         rate * LINES_PER_CALL as f64
     );
+    let mut append_micros = figures.append_micros.lock().await;
     println!(
-        "  append     p50 {:>6.1} ms  p99 {:>6.1} ms  over a second: {late}",
-        figures.append_micros.lock().await.at(50) as f64 / 1e3,
-        figures.append_micros.lock().await.at(99) as f64 / 1e3
+        "  append      p50 {:>6.1} ms  p99 {:>6.1} ms  over a second: {late}",
+        append_micros.at(50) as f64 / 1e3,
+        append_micros.at(99) as f64 / 1e3
     );
+    let mut lag_millis = figures.lag_millis.lock().await;
     println!(
-        "  archive lag p50 {:>5.1} s   p99 {:>5.1} s   all archived {:.1} s after the last line",
-        figures.lag_millis.lock().await.at(50) as f64 / 1e3,
-        figures.lag_millis.lock().await.at(99) as f64 / 1e3,
+        "  archive lag p50 {:>6.1} s   p99 {:>6.1} s   all archived {:.1} s after the last line",
+        lag_millis.at(50) as f64 / 1e3,
+        lag_millis.at(99) as f64 / 1e3,
         (all_archived - took).as_secs_f64()
     );
     println!("  objects that are not what was appended: {wrong}");

@@ -60,8 +60,16 @@ fn sum(metrics: &Series, name: &str, labels: &[&str]) -> f64 {
     metrics.iter().filter(|(series, _)| is_of(series)).map(|(_, value)| value).sum()
 }
 
-async fn server_on(backend: Backend) -> Server {
-    Server::builder(backend).await.env("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", "1").start().await
+/// A server that archives every second: on SQLite to its own disk, on PostgreSQL to S3, which must be held.
+async fn server_on(backend: Backend) -> (Server, Option<Cloud>) {
+    let (builder, cloud) = match backend {
+        Backend::Sqlite => (Server::builder(backend).await, None),
+        Backend::Postgres => {
+            let cloud = Cloud::start(CloudKind::S3).await;
+            (cloud.server(backend).await, Some(cloud))
+        }
+    };
+    (builder.env("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", "1").start().await, cloud)
 }
 
 /// Does a little of everything; gives the words that were said.
@@ -93,7 +101,7 @@ async fn live(team: &Team) -> Vec<String> {
 }
 
 async fn values_move_when_things_happen(backend: Backend) {
-    let server = server_on(backend).await;
+    let (server, _cloud) = server_on(backend).await;
     let team = Team::of(&server);
     let before = metrics(&server).await;
     for name in
@@ -137,7 +145,7 @@ async fn values_move_when_things_happen(backend: Backend) {
 }
 
 async fn no_label_has_anything_that_a_tenant_said(backend: Backend) {
-    let server = server_on(backend).await;
+    let (server, _cloud) = server_on(backend).await;
     let mut said = live(&Team::of(&server)).await;
     said.extend(live(&Team::of(&server)).await);
     let text = text(&server).await;
@@ -227,7 +235,7 @@ async fn the_dashboard_shows_only_metrics_that_there_are(backend: Backend) {
     named_in(&serde_json::from_str(&dashboard).expect("it is JSON"), &mut shown);
     assert!(shown.len() > 15, "it shows something: {shown:?}");
 
-    let server = server_on(backend).await;
+    let (server, _cloud) = server_on(backend).await;
     live(&Team::of(&server)).await;
     let there = until(&server, "the storage was used", |metrics| {
         sum(metrics, "runledger_storage_operation_duration_seconds_count", &[]) > 0.0

@@ -1,21 +1,23 @@
 //! A log is gone some days after its last line: its object, its index, what is still in the database, and the disk that
 //! they took. Nothing else is.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::Archive;
+use crate::harness::support::lifecycle::Manner;
+use crate::harness::support::s3::FakeS3;
 use crate::harness::{Backend, Cloud, Socket, Tail, for_each_backend, for_sqlite, get, line, lines};
 
 for_each_backend!(
     a_log_is_gone_after_its_retention_and_no_other_is,
     logs_are_kept_for_ever_when_the_operator_says_so,
     lines_that_were_never_archived_expire_too,
-    a_log_whose_object_is_gone_is_told_to_be_gone,
     storage_itself_keeps_logs_longer_than_runledger,
 );
-for_sqlite!(disk_that_archived_lines_took_is_given_back);
+for_sqlite!(disk_that_archived_lines_took_is_given_back, a_log_whose_object_is_gone_is_told_to_be_gone,);
 
 impl Archive {
     /// Makes logs look eight days older, while the server does not run.
@@ -170,7 +172,7 @@ async fn lines_that_were_never_archived_expire_too(backend: Backend) {
 }
 
 async fn a_log_whose_object_is_gone_is_told_to_be_gone(backend: Backend) {
-    let archive = Archive::in_cloud(backend, None, 1, &[]).await;
+    let archive = Archive::after(backend, 1).await;
     let id = archive.owner().start_any().await;
     archive.owner().append(&id, &lines("line", 5)).await;
     archive.owner().archived(&id, 5).await;
@@ -185,8 +187,11 @@ async fn a_log_whose_object_is_gone_is_told_to_be_gone(backend: Backend) {
 }
 
 async fn storage_itself_keeps_logs_longer_than_runledger(backend: Backend) {
-    let archive = Archive::in_s3(backend, 1, &[]).await;
-    let Cloud::S3(s3) = archive.cloud() else { panic!("it is S3") };
+    let s3 = FakeS3::start().await;
+    s3.rules().be(Manner::Kept);
+    let cloud = Arc::new(Cloud::S3(s3));
+    let _archive = Archive::in_cloud(backend, Some(Arc::clone(&cloud)), 1, &[]).await;
+    let Cloud::S3(s3) = &*cloud else { panic!("it is S3") };
     let (rules, _) = s3.rules().kept().expect("there is a rule");
     assert!(rules.contains("<Days>37</Days>"), "7 days and 30 more, for logs that are open: {rules}");
 }

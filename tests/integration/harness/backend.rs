@@ -25,10 +25,15 @@ impl ForBackend for Backend {
 /// Far more than any test needs, so that one that hangs still says so.
 const TEST_SECONDS_MAX: Duration = Duration::from_secs(300);
 
+/// Says otherwise, for more kills than usual.
+const TEST_SECONDS_VARIABLE: &str = "RUNLEDGER_TEST_SECONDS_MAX";
+
 /// Tries `promise` on `backend`.
 pub(crate) async fn run<T: ForBackend>(backend: Backend, promise: impl AsyncFnOnce(T)) {
     let Some(subject) = T::on(backend).await else { return };
-    tokio::time::timeout(TEST_SECONDS_MAX, promise(subject)).await.expect("the test ends in time");
+    let longest = std::env::var(TEST_SECONDS_VARIABLE).ok().and_then(|seconds| seconds.parse().ok());
+    let longest = longest.map_or(TEST_SECONDS_MAX, Duration::from_secs);
+    tokio::time::timeout(longest, promise(subject)).await.expect("the test ends in time");
 }
 
 /// Makes the tests `name::sqlite` and `name::postgres` of each `async fn name`.

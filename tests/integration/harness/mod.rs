@@ -50,6 +50,14 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", runledger::clock::new_id())
 }
 
+/// How many schema changes there are from this number on, as `migrate --down` takes it.
+pub(crate) fn schema_changes_from(number: u32) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migration/src");
+    let files = std::fs::read_dir(folder).expect("the schema changes are there").flatten();
+    let numbers = files.filter_map(|file| file.file_name().to_str()?.get(1..5)?.parse::<u32>().ok());
+    numbers.filter(|of| *of >= number).count().to_string()
+}
+
 /// A number below `bound`, different on each run: for cuts at moments that nobody chose.
 pub(crate) fn chance(bound: u64) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
