@@ -9,6 +9,7 @@ mod m0003_code_agents;
 mod m0004_generations;
 mod m0005_log_objects;
 mod m0008_search;
+mod m0009_history;
 
 /// All changes.
 pub struct Migrator;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_generations::Migration),
             Box::new(m0005_log_objects::Migration),
             Box::new(m0008_search::Migration),
+            Box::new(m0009_history::Migration),
         ]
     }
 }

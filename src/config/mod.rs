@@ -40,10 +40,21 @@ pub struct Config {
     pub tokens: Tokens,
     /// Where objects are.
     pub storage: Storage,
+    /// How long executions are kept, and their runners believed to live.
+    pub executions: Executions,
     /// How long lines of executions stay in the database, and how long they are kept.
     pub logs: Logs,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// The life of executions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executions {
+    /// How long a runner may give no sign of life; `None` for ever.
+    pub stale_after_seconds: Option<u32>,
+    /// How long after its completion an execution is kept; `None` for ever.
+    pub retention_days: Option<u32>,
 }
 
 /// The logs of executions.

@@ -23,7 +23,8 @@ use crate::syntax::Checker;
 pub use code_agent::{CreateCodeAgent, PublishCodeVersion, Published, UpdateCodeAgent};
 pub use download::{Download, Linkable, WholeLog};
 pub use execution::{
-    Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
+    ComparedExecutions, Deleted, Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update,
+    VisualChange,
 };
 pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};
 pub use workflow_run::WorkflowRun;
