@@ -91,6 +91,9 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     workers.spawn(jobs::show_waiting(store.clone()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
     workers.spawn(jobs::fill_in_words(store.clone()));
+    let stale_after = config.executions.stale_after_seconds;
+    workers.spawn(jobs::end_silent(store.clone(), wakeups.clone(), now(), stale_after));
+    workers.spawn(jobs::retain_history(tools.clone(), config.executions.retention_days));
     workers.spawn(jobs::work(tools.clone()));
     workers.spawn(jobs::expire(tools.clone(), config.logs.retention_days));
     workers.spawn(jobs::clean(tools.clone(), now(), config.storage.cache.cleanup_interval_hours));

@@ -77,6 +77,10 @@ pub struct Model {
     pub keep_history: bool,
     /// Set when an execution that is not kept has ended: hidden at once, its rows are removed from then on.
     pub discard_at: Option<DateTimeUtc>,
+    /// How long its runner may be silent; null for as long as the server allows.
+    pub stale_after_seconds: Option<i32>,
+    /// When to look whether its runner still lives; null unless it runs.
+    pub check_at: Option<DateTimeUtc>,
     /// Grows by one with every change.
     pub revision: i32,
     pub created_at: DateTimeUtc,

@@ -15,6 +15,9 @@ pub enum Kind {
     /// Delete what a deleted generation, code agent or log has left in storage.
     #[sea_orm(string_value = "DELETE_OBJECTS")]
     DeleteObjects,
+    /// Delete the executions that a deletion lists.
+    #[sea_orm(string_value = "DELETE_EXECUTIONS")]
+    DeleteExecutions,
 }
 
 /// A piece of work.

@@ -6,6 +6,8 @@ pub mod code_agent;
 pub mod code_publish;
 pub mod code_source;
 pub mod code_version;
+pub mod deletion;
+pub mod deletion_item;
 pub mod execution;
 pub mod execution_payload;
 pub mod execution_search;

@@ -9,8 +9,8 @@ use super::problem::Problems;
 use super::settings::{self, Settings};
 use super::storage::Wrong;
 use super::{
-    AllowedOrigins, ClaimPath, Config, Database, KeySource, Log, Logs, MetricsAccess, Ownership, PostHog,
-    Problem, Secret, Storage, Synchronous, Tokens, parse,
+    AllowedOrigins, ClaimPath, Config, Database, Executions, KeySource, Log, Logs, MetricsAccess, Ownership,
+    PostHog, Problem, Secret, Storage, Synchronous, Tokens, parse,
 };
 
 /// The file in the data folder for a secret that nobody configured.
@@ -44,6 +44,7 @@ impl Settings {
         let tokens =
             tokens(&self.tokens, project.unwrap_or_default(), listen, data_dir.as_deref(), &mut problems);
         let storage = Storage::check(&self.storage, project, data_dir.as_deref(), &mut problems);
+        let executions = executions(&self.executions, &mut problems);
         let logs = logs(&self.logs, &mut problems);
         let posthog = posthog(&self.analytics, &mut problems);
         let log = log(&self.logging, &mut problems);
@@ -56,6 +57,7 @@ impl Settings {
                 database: database?,
                 tokens: tokens?,
                 storage: storage?,
+                executions: executions?,
                 logs: logs?,
                 posthog: posthog?,
                 log: log?,
@@ -76,6 +78,17 @@ fn metrics(
     };
     let token = problems.parse_secret("RUNLEDGER_METRICS_TOKEN", token.expose(), parse::metrics_token);
     token.map(MetricsAccess::Token)
+}
+
+fn executions(written: &settings::Executions, problems: &mut Problems) -> Option<Executions> {
+    let seconds = &written.stale_after_seconds;
+    let seconds = problems.parse("RUNLEDGER_STALE_AFTER_SECONDS", seconds, parse::number(0..=31_536_000));
+    let days = &written.execution_retention_days;
+    let days = problems.parse("RUNLEDGER_EXECUTION_RETENTION_DAYS", days, parse::number(0..=36_500));
+    Some(Executions {
+        stale_after_seconds: Some(seconds?).filter(|seconds| *seconds > 0),
+        retention_days: Some(days?).filter(|days| *days > 0),
+    })
 }
 
 fn logs(written: &settings::Logs, problems: &mut Problems) -> Option<Logs> {
@@ -304,6 +317,8 @@ mod tests {
             ("--auto-cleanup-enabled", "maybe", "AUTO_CLEANUP_ENABLED"),
             ("--cleanup-interval-hours", "-1", "CLEANUP_INTERVAL_HOURS"),
             ("--public-url", "runledger.example.com", "RUNLEDGER_PUBLIC_URL"),
+            ("--stale-after-seconds", "soon", "RUNLEDGER_STALE_AFTER_SECONDS"),
+            ("--execution-retention-days", "-1", "RUNLEDGER_EXECUTION_RETENTION_DAYS"),
             ("--log-flush-interval-seconds", "0", "RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS"),
             ("--log-retention-days", "-1", "RUNLEDGER_LOG_RETENTION_DAYS"),
             ("--log-waiting-bytes-max", "1", "RUNLEDGER_LOG_WAITING_BYTES_MAX"),

@@ -42,6 +42,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Where objects are.
     pub storage: Storage,
+    /// How long executions are kept, and their runners believed to live.
+    pub executions: Executions,
     /// How long lines of executions stay in the database, and how long they are kept.
     pub logs: Logs,
     /// Where it is told what people do; `None` for nowhere.
@@ -55,6 +57,15 @@ pub struct Config {
 pub struct PostHog {
     pub host: Url,
     pub api_key: Secret,
+}
+
+/// The life of executions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executions {
+    /// How long a runner may give no sign of life; `None` for ever.
+    pub stale_after_seconds: Option<u32>,
+    /// How long after its completion an execution is kept; `None` for ever.
+    pub retention_days: Option<u32>,
 }
 
 /// The logs of executions.

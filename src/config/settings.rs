@@ -19,6 +19,8 @@ pub struct Settings {
     #[command(flatten)]
     pub(super) storage: Storage,
     #[command(flatten)]
+    pub(super) executions: Executions,
+    #[command(flatten)]
     pub(super) logs: Logs,
     #[command(flatten)]
     pub(super) analytics: Analytics,
@@ -211,6 +213,21 @@ pub(super) struct Storage {
     /// Without it: `http://` and the address that it listens on.
     #[arg(long, env = "RUNLEDGER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Executions")]
+pub(super) struct Executions {
+    /// A running execution whose runner gives no sign of life for this many seconds becomes FAILED; 0 waits for ever.
+    ///
+    /// A change, a log line and a heartbeat are signs of life. An execution may ask for another time when it is started.
+    /// After a start of the server, runners have this long to come back. `runledger exec` gives a sign every 15 seconds.
+    #[arg(long, env = "RUNLEDGER_STALE_AFTER_SECONDS", value_name = "SECONDS", default_value = "900")]
+    pub(super) stale_after_seconds: String,
+
+    /// For how many days after its completion an execution is kept, with its log; 0 keeps it for ever.
+    #[arg(long, env = "RUNLEDGER_EXECUTION_RETENTION_DAYS", value_name = "DAYS", default_value = "0")]
+    pub(super) execution_retention_days: String,
 }
 
 #[derive(Debug, Clone, Args)]

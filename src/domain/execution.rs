@@ -63,6 +63,14 @@ pub fn duration_ms(started_at: Timestamp, completed_at: Timestamp) -> i64 {
     (completed_at - started_at).num_milliseconds().max(0)
 }
 
+/// The error of an execution whose runner gave no sign of life for so long.
+pub fn silence_error(seconds: i64) -> String {
+    format!(
+        "RUNNER_SILENT: the runner gave no sign of life (a change, a log line, a heartbeat) for {seconds} s; it was taken \
+         for lost"
+    )
+}
+
 /// A half-open or open range; both ends are optional.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range<T> {

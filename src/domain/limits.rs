@@ -28,8 +28,6 @@ pub const JSON_DEPTH_MAX: Limit = limit("json_depth_max", 100);
 pub const ERROR_TEXT_BYTES_MAX: Limit = limit("error_text_bytes_max", 64 * 1024);
 /// Executions in one `recordExecutions` or `updateExecutions`.
 pub const BATCH_EXECUTIONS_MAX: Limit = limit("batch_executions_max", 1_000);
-/// Executions that one `deleteExecutions` removes; more match: narrow the filter.
-pub const DELETE_EXECUTIONS_MAX: Limit = limit("delete_executions_max", 10_000);
 /// Analytics events that wait to be sent; more are dropped and counted.
 pub const ANALYTICS_QUEUE_EVENTS_MAX: usize = 10_000;
 /// Analytics events that are sent together.
@@ -42,6 +40,31 @@ pub const EXPORT_PAGE_ROWS: u64 = 2_000;
 pub const EXPORT_VALUES_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The filter of an export, as it stands in its link: some proxies take no longer address than 8 KiB.
 pub const EXPORT_FILTER_BYTES_MAX: Limit = limit("export_filter_bytes_max", 5 * 1024);
+/// Executions that `deleteExecutions` deletes before it answers; when more match, a job deletes them.
+pub const DELETE_AT_ONCE_EXECUTIONS_MAX: u64 = 1_000;
+/// Executions that one transaction lists for such a job.
+pub const DELETION_LIST_ROWS: u64 = 5_000;
+/// How long listing them may take: the job begins then at the latest, should the server not come to its end.
+pub const DELETION_LIST_SECONDS_MAX: i64 = 600;
+/// Executions that one transaction in the background deletes.
+pub const DELETION_STEP_ROWS: u64 = 100;
+/// How long others have the database between two such transactions.
+pub const DELETION_PAUSE_MILLISECONDS: u64 = 20;
+/// The longest silence that an execution may ask for: a year.
+pub const STALE_AFTER_SECONDS_MAX: i32 = 365 * 24 * 3_600;
+/// Most executions have ended when one is first looked at.
+const SILENCE_FIRST_CHECK_SECONDS: i64 = 60;
+/// When an execution that may be silent for ever is looked at again: by then the server may have another setting.
+pub const SILENCE_RECHECK_SECONDS: i64 = 3_600;
+
+/// When an execution is first looked at for signs of life, in seconds after it began to run.
+pub fn first_check_after(stale_after_seconds: Option<i32>) -> i64 {
+    stale_after_seconds.map_or(SILENCE_FIRST_CHECK_SECONDS, |own| SILENCE_FIRST_CHECK_SECONDS.min(own.into()))
+}
+/// Executions that are compared with each other.
+pub const COMPARE_EXECUTIONS_MAX: Limit = limit("compare_executions_max", 10);
+/// Places where the inputs, or the results, of executions differ that are shown.
+pub const COMPARE_DIFFERENCES_MAX: usize = 1_000;
 /// Lines in one `appendLogs`.
 pub const APPEND_LINES_MAX: Limit = limit("append_lines_max", 1_000);
 /// `message` of a log line.

@@ -1,6 +1,7 @@
 //! Pure types and rules: no I/O, no clock, known to every other module.
 
 pub mod code;
+pub mod compare;
 pub mod execution;
 pub mod export;
 pub mod generation;

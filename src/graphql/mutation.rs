@@ -9,7 +9,9 @@ use super::input::{
     ExportedValue, FinishExecutionInput, PublishCodeVersionInput, RecordExecutionInput, SaveGenerationInput,
     StartExecutionInput, UpdateCodeAgentInput, UpdateExecutionInput, large_values,
 };
-use super::model::{CodeAgent, CodeValidation, CodeVersion, Download, Execution, Generation, Project};
+use super::model::{
+    CodeAgent, CodeValidation, CodeVersion, Deletion, Download, Execution, Generation, Project,
+};
 use super::scalars::BigInt;
 use crate::domain::export::Export;
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
@@ -64,7 +66,7 @@ impl Mutation {
         #[graphql(desc = "Which code agent.")] id: ID,
     ) -> Result<DeletePayload, ApiError> {
         let deleted = context.service().delete_code_agent(context.viewer()?, uuid("id", &id)?).await?;
-        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run: false })
+        Ok(DeletePayload::at_once(deleted))
     }
 
     /// Makes a project, or gives the one that has this key already.
@@ -96,7 +98,7 @@ impl Mutation {
         #[graphql(desc = "Which generation.")] id: ID,
     ) -> Result<DeletePayload, ApiError> {
         let deleted = context.service().delete_generation(context.viewer()?, uuid("id", &id)?).await?;
-        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run: false })
+        Ok(DeletePayload::at_once(deleted))
     }
 
     /// Uploads a generation to cloud storage again that was given up, or at once what was to be tried later. CONFLICT when
@@ -147,7 +149,18 @@ impl Mutation {
         Ok(UpdateExecutionsPayload { executions: Execution::page(rows) })
     }
 
-    /// Ends an execution. Its log takes no more lines afterwards.
+    /// Says that the runner of an execution lives, while it has nothing else to say. Gives the execution as it is: one that
+    /// has ended meanwhile, by a cancellation for instance, shows that here.
+    async fn heartbeat(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which execution.")] id: ID,
+    ) -> Result<ExecutionPayload, ApiError> {
+        Ok(context.service().heartbeat(context.viewer()?, uuid("id", &id)?).await?.into())
+    }
+
+    /// Ends an execution. Its log takes no more lines afterwards. One whose runner was taken for lost is FAILED: to end it
+    /// otherwise is CONFLICT then.
     async fn finish_execution(
         &self,
         context: &Context<'_>,
@@ -215,11 +228,11 @@ impl Mutation {
         #[graphql(desc = "Which execution.")] id: ID,
     ) -> Result<DeletePayload, ApiError> {
         let deleted = context.service().delete_execution(context.viewer()?, uuid("id", &id)?).await?;
-        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run: false })
+        Ok(DeletePayload::at_once(deleted))
     }
 
-    /// Deletes, of the executions that match, those that the caller may write, with their logs: all of them in one call,
-    /// at most 10,000; TOO_LARGE, and none deleted, beyond.
+    /// Deletes, of the executions that match now, those that the caller may write, with their logs. Up to 1,000 are gone when
+    /// it answers. More are deleted in the background, a few at a time: `deletion` says how far that is.
     async fn delete_executions(
         &self,
         context: &Context<'_>,
@@ -229,11 +242,13 @@ impl Mutation {
     ) -> Result<DeletePayload, ApiError> {
         let (service, viewer) = (context.service(), context.viewer()?);
         let filter = filter.check("filter")?;
-        let deleted = match dry_run {
-            true => service.count_deletable(viewer, &filter).await?,
-            false => service.delete_executions(viewer, &filter).await?,
-        };
-        Ok(DeletePayload { deleted_count: BigInt(deleted.cast_signed()), dry_run })
+        if dry_run {
+            let count = service.count_deletable(viewer, &filter).await?;
+            return Ok(DeletePayload { dry_run, ..DeletePayload::at_once(count) });
+        }
+        let deleted = service.delete_executions(viewer, &filter).await?;
+        let deletion = deleted.deletion.map(Deletion::from);
+        Ok(DeletePayload { deletion, ..DeletePayload::at_once(deleted.count) })
     }
 
     /// Appends lines to an execution's log. When it answers they are durable, and their numbers are final.
@@ -335,10 +350,18 @@ struct RecordExecutionsPayload {
 /// What was deleted.
 #[derive(SimpleObject)]
 struct DeletePayload {
-    /// How many rows; in a dry run, how many it would be.
+    /// How many rows are gone; in a dry run, how many it would be.
     deleted_count: BigInt,
     /// Whether nothing was deleted because this only counted.
     dry_run: bool,
+    /// What deletes the executions in the background, when they are more than 1,000; none of them is counted here.
+    deletion: Option<Deletion>,
+}
+
+impl DeletePayload {
+    fn at_once(count: u64) -> Self {
+        Self { deleted_count: BigInt(count.cast_signed()), dry_run: false, deletion: None }
+    }
 }
 
 /// What became of the lines.

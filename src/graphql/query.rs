@@ -9,11 +9,12 @@ use super::context::{ContextExt as _, uuid};
 use super::error::{ApiError, Nullable as _};
 use super::input::{CodeAgentFilter, ExecutionFilter, ExecutionOrder};
 use super::model::{
-    CodeAgent, CodeAgentConnection, CodeVersion, Execution, ExecutionConnection, Generation,
-    GenerationComparison, Node, Project, ProjectConnection, Viewer, WorkflowRun,
+    CodeAgent, CodeAgentConnection, CodeVersion, Deletion, Execution, ExecutionComparison,
+    ExecutionConnection, Generation, GenerationComparison, Node, Project, ProjectConnection, Viewer,
+    WorkflowRun,
 };
 use super::scalars::DateTime;
-use crate::domain::limits::{FILTER_MEMBERS_MAX, at_most};
+use crate::domain::limits::{COMPARE_EXECUTIONS_MAX, FILTER_MEMBERS_MAX, at_most};
 use crate::domain::page::{Cursor, PageArgs};
 use crate::domain::text;
 use crate::error::{Error, Result};
@@ -180,6 +181,32 @@ impl Query {
     /// and the subscription.
     async fn changes_cursor(&self, context: &Context<'_>) -> Result<String, ApiError> {
         Ok(context.service().changes_cursor(context.viewer()?).await?)
+    }
+
+    /// Where the inputs and results of executions differ. NOT_FOUND when one of them is not there.
+    async fn compare_executions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "UUIDs of 2 to 10 executions, each once.")] ids: Vec<ID>,
+    ) -> Result<ExecutionComparison, ApiError> {
+        at_most("ids", ids.len(), COMPARE_EXECUTIONS_MAX)?;
+        let ids = ids.iter().enumerate();
+        let ids: Vec<_> = ids.map(|(index, id)| uuid(&format!("ids.{index}"), id)).collect::<Result<_>>()?;
+        let compared = context.service().compare_executions(context.viewer()?, &ids).await?;
+        Ok(ExecutionComparison::new(context, compared)?)
+    }
+
+    /// How far a deletion of many executions is: see `deleteExecutions`.
+    async fn deletion(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A UUID.")] id: ID,
+    ) -> Option<async_graphql::Result<Deletion>> {
+        let found = async {
+            let deletion = context.service().find_deletion(context.viewer()?, uuid("id", &id)?).await?;
+            Ok::<_, Error>(deletion.map(Deletion::from))
+        };
+        found.await.nullable()
     }
 
     /// What the executions that name this workflow run add up to; null when none does.

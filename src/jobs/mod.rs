@@ -2,13 +2,16 @@
 //! is idempotent, and several processes may be at it at once.
 //!
 //! [`sweep()`] needs no rows of its own: it looks for what is due. [`work()`] does what stands in the table `job`, under a
-//! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs.
+//! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs,
+//! [`retain_history()`] old executions; [`end_silent()`] ends executions whose runners are lost.
 
 mod clean;
 mod delete;
 mod expire;
 mod fill;
+mod history;
 mod retry;
+mod silence;
 mod source;
 mod start;
 mod sweep;
@@ -16,13 +19,15 @@ mod upload;
 mod waiting;
 mod worker;
 
-use crate::event::Wakeups;
+use crate::event::{Topic, Wakeups};
 use crate::storage::Storage;
-use crate::store::Store;
+use crate::store::{ExecutionRow, Store};
 
 pub use clean::clean;
 pub use expire::expire;
 pub use fill::fill_in_words;
+pub use history::retain_history;
+pub use silence::end_silent;
 pub use start::{plan, prepare_buckets};
 pub use sweep::sweep;
 pub use waiting::show_waiting;
@@ -34,4 +39,9 @@ pub struct Tools {
     pub store: Store,
     pub storage: Storage,
     pub wakeups: Wakeups,
+}
+
+/// Who is to be told of a change of an execution.
+fn topics(row: &ExecutionRow) -> [Topic; 3] {
+    [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
 }

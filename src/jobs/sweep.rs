@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::topics;
 use crate::clock::now;
 use crate::domain::limits::FEED_RETENTION_HOURS;
 use crate::error::Result;
@@ -34,10 +35,7 @@ pub async fn sweep(store: Store, wakeups: Wakeups) {
 async fn discard_executions(store: &Store, wakeups: &Wakeups) -> Result<()> {
     loop {
         let gone = store.discard_executions(now(), SWEEP_ROWS).await?;
-        let topics = gone.iter().flat_map(|row| {
-            [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
-        });
-        wakeups.announce(topics.chain([Topic::Jobs]));
+        wakeups.announce(gone.iter().flat_map(topics).chain([Topic::Jobs]));
         if (gone.len() as u64) < SWEEP_ROWS {
             return Ok(());
         }

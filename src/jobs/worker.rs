@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
 use super::retry::wait_after;
-use super::{Tools, delete, source, upload, waiting};
+use super::{Tools, delete, history, source, upload, waiting};
 use crate::blob::{BlobError, Retry};
 use crate::clock::now;
 use crate::domain::limits::{
@@ -118,6 +118,7 @@ async fn attempt(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
         JobKind::UploadGeneration => upload::upload(tools, job).await,
         JobKind::MoveSource => source::move_source(tools, job).await,
         JobKind::DeleteObjects => delete::delete_objects(tools, job).await,
+        JobKind::DeleteExecutions => history::delete_executions(tools, job).await,
     }
 }
 

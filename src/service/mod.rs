@@ -25,7 +25,8 @@ use crate::syntax::Checker;
 pub use code_agent::{CreateCodeAgent, PublishCodeVersion, Published, UpdateCodeAgent};
 pub use download::{Behind, Download, WholeLog};
 pub use execution::{
-    Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
+    ComparedExecutions, Deleted, Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update,
+    VisualChange,
 };
 pub use export::Exported;
 pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};

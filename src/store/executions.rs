@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use chrono::TimeDelta;
+use entity::change_event::Kind;
 use entity::{execution, execution_payload, log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
@@ -16,7 +18,7 @@ use crate::auth::{Role, Stamp, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, is_final};
 use crate::domain::export::LargeValues;
-use crate::domain::limits::LARGE_VALUES_BYTES_MAX;
+use crate::domain::limits::{DISCARD_GRACE_SECONDS, LARGE_VALUES_BYTES_MAX};
 use crate::domain::page::{Cursor, Direction, Page, Rows};
 use crate::error::{Error, Result};
 
@@ -308,7 +310,7 @@ impl Reader<'_> {
     }
 
     /// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
-    fn matching(&self, filter: &Filter) -> Condition {
+    pub(super) fn matching(&self, filter: &Filter) -> Condition {
         use execution::Column as C;
         let Filter {
             ids,
@@ -355,7 +357,7 @@ impl Reader<'_> {
         self.select::<execution::Entity>().filter(execution::Column::DiscardAt.is_null())
     }
 
-    fn writable_history(&self, viewer: &Viewer) -> ScopedSelect<'_, '_, execution::Entity> {
+    pub(super) fn writable_history(&self, viewer: &Viewer) -> ScopedSelect<'_, '_, execution::Entity> {
         let own = (viewer.role() == Role::Member).then(|| execution::Column::OwnerId.eq(viewer.user_id()));
         self.history().filter(Condition::all().add_option(own))
     }
@@ -456,6 +458,7 @@ impl WriteTx {
                 C::VisualEventsCaptured,
                 C::VisualStreamDurationMs,
                 C::DiscardAt,
+                C::CheckAt,
                 C::Revision,
                 C::StartedAt,
                 C::CompletedAt,
@@ -487,18 +490,19 @@ impl WriteTx {
         insert_many::<execution_payload::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
     }
 
-    /// Deletes executions with everything that belongs to them.
+    /// Deletes executions with everything that belongs to them, and tells so.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn delete_executions(&self, rows: &[Writable<ExecutionRow>]) -> Result<()> {
-        let keys: Vec<_> = rows.iter().map(|row| (row.row().tenant_id.clone(), row.row().id)).collect();
-        self.delete_by_key(&keys).await
+    pub async fn delete_executions(&self, rows: &[Writable<ExecutionRow>], now: Timestamp) -> Result<()> {
+        self.remove_executions(&rows.iter().map(Writable::row).collect::<Vec<_>>(), now).await
     }
 
-    pub(super) async fn delete_by_key(&self, keys: &[(String, Uuid)]) -> Result<()> {
+    /// The one way out for executions, whoever deletes them.
+    pub(super) async fn remove_executions(&self, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
+        self.record_changes(Kind::Deleted, rows, now).await?;
+        let mut keys: Vec<_> = rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
         // In the order in which everybody locks logs, also from one part to the next.
-        let mut keys = keys.to_vec();
         keys.sort_unstable();
         for keys in keys.chunks(INSERT_ROWS_MAX) {
             // An append that is under way has its lines stored first, so that they are deleted, too.
@@ -517,6 +521,17 @@ impl WriteTx {
             .await?;
         }
         Ok(())
+    }
+}
+
+/// What goes with every end of an execution.
+pub fn end(row: &mut ExecutionRow, completed_at: Timestamp, duration_ms: Option<i64>, now: Timestamp) {
+    row.completed_at = Some(completed_at);
+    row.duration_ms = duration_ms;
+    row.visual_streaming = false;
+    row.check_at = None;
+    if !row.keep_history {
+        row.discard_at = Some(now + TimeDelta::seconds(DISCARD_GRACE_SECONDS));
     }
 }
 

@@ -339,17 +339,29 @@ impl WriteTx {
         let streams = system::lock_log_streams(self, &keys).await?;
         let changed = streams.into_iter().map(|stream| {
             let has_ended = ended.contains(&(stream.tenant_id.clone(), stream.execution_id));
-            let waits = stream.next_seq > stream.archived_seq;
-            LogStream {
-                ended: stream.ended || has_ended,
-                heartbeat_at: Some(now),
-                // At its end everything that waits is archived at once.
-                archive_due_at: if has_ended && waits { Some(now) } else { stream.archive_due_at },
-                ..stream
-            }
+            let stream = LogStream { heartbeat_at: Some(now), ..stream };
+            if has_ended { closed(stream, now) } else { stream }
         });
         save_streams(self, changed).await
     }
+}
+
+impl WriteTx {
+    /// Closes the logs of executions that ended without a sign of life: no line can be added from here on.
+    pub(super) async fn close_logs(&self, ended: Vec<(String, Uuid)>, now: Timestamp) -> Result<()> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let streams = system::lock_log_streams(self, &ended).await?;
+        save_streams(self, streams.into_iter().map(|stream| closed(stream, now))).await
+    }
+}
+
+/// A log that takes no more lines; what waits is archived at once.
+fn closed(stream: LogStream, now: Timestamp) -> LogStream {
+    let waits = stream.next_seq > stream.archived_seq;
+    let archive_due_at = if waits { Some(now) } else { stream.archive_due_at };
+    LogStream { ended: true, archive_due_at, ..stream }
 }
 
 impl Reader<'_> {

@@ -45,6 +45,7 @@ mod arrivals;
 mod code_agents;
 mod code_versions;
 mod connect;
+mod deletions;
 mod dialect;
 mod executions;
 mod failure;
@@ -55,6 +56,7 @@ mod logs;
 mod projects;
 mod scoped;
 mod search;
+mod silence;
 mod system;
 mod write;
 
@@ -73,7 +75,8 @@ pub use archive::{Archived, Behind, Release, WaitingChunk};
 pub use arrivals::Arrival;
 pub use code_agents::CodeAgentRow;
 pub use code_versions::{CodeVersionKey, CodeVersionRow};
-pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow};
+pub use deletions::{DeletedStep, DeletionRow, Listed};
+pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow, end};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
 pub use generations::GenerationRow;
 pub use jobs::{JobKind, JobRow, NewJob, upload_job};
@@ -83,6 +86,7 @@ pub use logs::{
 };
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};
+pub use silence::{Checked, SilenceRule, first_check_at};
 
 use dialect::Dialect;
 use failure::failed;

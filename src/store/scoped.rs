@@ -43,6 +43,7 @@ owned!(
     log_chunk,
     change_event,
     project,
+    deletion,
     code_agent,
     code_version,
     code_source,

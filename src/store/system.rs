@@ -14,7 +14,6 @@ use super::write::delete;
 use super::{Store, WriteTx};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use entity::change_event::Kind;
 
 /// Free pages that stay in SQLite's file: 8 MiB.
 const FREE_PAGES_KEPT: i64 = 2_048;
@@ -62,9 +61,7 @@ impl Store {
         if gone.is_empty() {
             return Ok(gone);
         }
-        let keys: Vec<_> = gone.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
-        tx.record_changes(Kind::Deleted, &gone.iter().collect::<Vec<_>>(), now).await?;
-        tx.delete_by_key(&keys).await?;
+        tx.remove_executions(&gone.iter().collect::<Vec<_>>(), now).await?;
         tx.commit().await?;
         Ok(gone)
     }

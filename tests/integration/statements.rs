@@ -18,6 +18,7 @@ for_each_backend!(
     every_list_and_look_up_uses_an_index_of_the_tenant,
     work_in_the_background_scans_no_table,
     archiving_scans_no_table,
+    keeping_history_in_order_scans_no_table,
 );
 
 /// A server that logs each statement as a line of JSON.
@@ -316,6 +317,59 @@ async fn archiving_scans_no_table(backend: Backend) {
     }
     let scans = plan::scans(&server, &of_logs).await;
     assert!(scans.is_empty(), "{} of {}:\n{}", scans.len(), of_logs.len(), scans.join("\n"));
+}
+
+async fn keeping_history_in_order_scans_no_table(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    fill(&team).await;
+    let silent = id_of(&team.owner.start(json!({ "staleAfterSeconds": 1 })).await);
+    while team.owner.execution(&silent).await["status"] != "FAILED" {}
+    let delete =
+        "mutation ($filter: ExecutionFilter!) { deleteExecutions(filter: $filter) { deletion { id } } }";
+    let filter = json!({ "search": "recorded", "durationMs": { "min": 1_000 } });
+    let begun = team.owner.query(delete, json!({ "filter": filter })).await;
+    let id = &begun["deleteExecutions"]["deletion"]["id"];
+    let progress = "query ($id: ID!) { deletion(id: $id) { state } }";
+    while team.owner.query(progress, json!({ "id": id })).await["deletion"]["state"] != "DONE" {}
+    server.kill9();
+    let past = match backend {
+        Backend::Sqlite => "'2025' || substr(created_at, 5)",
+        Backend::Postgres => "created_at - interval '1 year'",
+    };
+    let old = "WHERE status = 'COMPLETED' AND duration_ms < 10";
+    server.alter(&format!("UPDATE execution SET created_at = {past}, completed_at = {past} {old}")).await;
+    server
+        .alter("UPDATE execution_search SET pending = true WHERE start_words = 'recorded 500 number'")
+        .await;
+    server.set_env("RUNLEDGER_EXECUTION_RETENTION_DAYS", "30");
+    server.restart().await;
+    let team = team.after_a_restart();
+    let count = "{ executions(filter: { durationMs: { max: 9 } }, first: 0) { totalCount } }";
+    while team.service.query(count, json!({})).await["executions"]["totalCount"] != 0 {}
+
+    let parts = [
+        "\"check_at\" <=",
+        "\"deletion_item\"",
+        "\"completed_at\" <",
+        "pending LIMIT",
+        "(\"tenant_id\", \"id\") >",
+    ];
+    let statements: BTreeSet<_> =
+        logged(&server, 0, &["SELECT", "WITH", "DELETE", "UPDATE"]).into_iter().collect();
+    let of_history: Vec<_> = statements
+        .into_iter()
+        .filter(|statement| parts.iter().any(|part| statement.contains(part)))
+        .collect();
+    for part in &parts[..4] {
+        assert!(
+            of_history.iter().any(|statement| statement.contains(part)),
+            "there is a statement with {part}: {}",
+            of_history.join("\n")
+        );
+    }
+    let scans = plan::scans(&server, &of_history).await;
+    assert!(scans.is_empty(), "{} of {}:\n{}", scans.len(), of_history.len(), scans.join("\n"));
 }
 
 /// The filters of lists: each field alone.

@@ -84,6 +84,9 @@ pub(in crate::graphql) struct StartExecutionInput {
     /// With false it is live while it runs and gone when it has ended; those who follow it still see its end.
     #[graphql(default = true)]
     keep_history: bool,
+    /// How long its runner may give no sign of life while it is RUNNING, in seconds, up to a year: then it becomes FAILED.
+    /// As the server is set (900, unless told otherwise), if left out.
+    stale_after_seconds: Option<i32>,
     /// Whose it is to be; service role only.
     on_behalf_of: Option<OwnerInput>,
 }
@@ -217,6 +220,7 @@ impl StartExecutionInput {
             visual: self.visual.into(),
             started_at: self.started_at.map(|time| time.0),
             keep_history: self.keep_history,
+            stale_after_seconds: self.stale_after_seconds,
             on_behalf_of: self.on_behalf_of.map(OwnerInput::check).transpose()?,
         })
     }

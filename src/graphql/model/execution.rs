@@ -26,7 +26,8 @@ pub(in crate::graphql) enum ExecutionStatus {
     Running,
     /// Ended well.
     Completed,
-    /// Ended with an error.
+    /// Ended with an error; also when its runner gave no sign of life for too long: its `error` then begins with
+    /// `RUNNER_SILENT`.
     Failed,
     /// Ended because somebody asked for it.
     Cancelled,
@@ -228,8 +229,8 @@ impl Execution {
         DateTime(self.row.updated_at)
     }
 
-    /// The last sign of life: its last change, its last log line or the last `updateExecution` that changed nothing,
-    /// whichever came last; null while it is queued.
+    /// The last sign of life: its last change, its last log line, the last `heartbeat` or `updateExecution` that changed
+    /// nothing, whichever came last; null while it is queued.
     async fn heartbeat_at(&self, context: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
         self.row.started_at?;
         let stream = self.siblings.log_stream(context, self.row.id).await;
@@ -237,6 +238,12 @@ impl Execution {
         let changed = self.row.updated_at;
         let latest = heartbeat.map(|last| last.map_or(changed, |last| last.max(changed)));
         latest.map(|time| Some(DateTime(time))).nullable()
+    }
+
+    /// How many seconds its runner may give no sign of life while it is RUNNING: then it becomes FAILED. Null for as many as
+    /// the server is set to.
+    fn stale_after_seconds(&self) -> Option<i32> {
+        self.row.stale_after_seconds
     }
 
     /// Grows by one with every change. Give it as `expectedRevision` to change only what you have seen.

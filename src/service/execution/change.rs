@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use chrono::TimeDelta;
 use entity::change_event::Kind;
 use uuid::Uuid;
 
@@ -13,9 +12,9 @@ use super::topics;
 use crate::auth::Viewer;
 use crate::clock::{Timestamp, now};
 use crate::domain::execution::{Status, duration_ms, is_final, status_word, step};
-use crate::domain::limits::{BATCH_EXECUTIONS_MAX, DISCARD_GRACE_SECONDS, at_most};
+use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::error::{Error, Result};
-use crate::store::{ExecutionRow, PayloadChange};
+use crate::store::{ExecutionRow, PayloadChange, end, first_check_at};
 
 /// A change; `None` stays as it is.
 #[derive(Debug, Clone)]
@@ -164,6 +163,28 @@ impl Service {
         one(self.change(viewer, vec![change]).await?)
     }
 
+    /// Says that the runner of an execution lives; gives the execution as it is, also when it has ended.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`.
+    pub async fn heartbeat(&self, viewer: &Viewer, id: Uuid) -> Result<ExecutionRow> {
+        let nothing = Change {
+            id,
+            at: "id".into(),
+            expected_revision: None,
+            is_done_in: None,
+            status: None,
+            tokens: None,
+            cost_microusd: None,
+            visual: VisualChange::default(),
+            generation_id: None,
+            duration_ms: None,
+            completed_at: None,
+            payload: PayloadChange::default(),
+        };
+        one(self.change(viewer, vec![nothing]).await?)
+    }
+
     async fn change(&self, viewer: &Viewer, changes: Vec<Change>) -> Result<Vec<ExecutionRow>> {
         let now = now();
         let tx = self.store.begin().await?;
@@ -276,19 +297,16 @@ fn enter(
 ) -> Result<()> {
     if status == Status::Running {
         row.started_at = Some(now);
+        row.check_at = Some(first_check_at(row, now));
     }
     if is_final(status) {
         // The start may have been told by another clock than the end: that must not keep an execution from ending.
         let completed_at = completed_at.unwrap_or(now).max(row.started_at.unwrap_or(Timestamp::MIN_UTC));
-        row.completed_at = Some(completed_at);
-        row.duration_ms = match duration {
+        let duration = match duration {
             Some(duration) => Some(input::in_range(&format!("{at}.durationMs"), duration, DURATION_MS_MAX)?),
             None => row.started_at.map(|started_at| duration_ms(started_at, completed_at)),
         };
-        row.visual_streaming = false;
-        if !row.keep_history {
-            row.discard_at = Some(now + TimeDelta::seconds(DISCARD_GRACE_SECONDS));
-        }
+        end(row, completed_at, duration, now);
     }
     Ok(())
 }

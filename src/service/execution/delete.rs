@@ -1,17 +1,26 @@
 //! Deleting executions with everything that belongs to them.
 
-use entity::change_event::Kind;
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::super::Service;
 use super::topics;
 use crate::auth::Viewer;
-use crate::clock::now;
+use crate::clock::{new_id, now};
 use crate::domain::execution::Filter;
-use crate::domain::limits::DELETE_EXECUTIONS_MAX;
+use crate::domain::limits::{DELETE_AT_ONCE_EXECUTIONS_MAX, DELETION_LIST_ROWS, DELETION_LIST_SECONDS_MAX};
 use crate::error::{Error, Result};
 use crate::event::Topic;
-use crate::store::{ExecutionRow, Writable, WriteTx};
+use crate::store::{DeletionRow, ExecutionRow, JobKind, NewJob, Writable, WriteTx};
+
+/// What became of executions that were to be deleted.
+#[derive(Debug)]
+pub struct Deleted {
+    /// How many are gone by now.
+    pub count: u64,
+    /// What deletes them, when they are many: it goes on by itself.
+    pub deletion: Option<DeletionRow>,
+}
 
 impl Service {
     /// Deletes one execution; says how many that were: none when it is not there (any more).
@@ -24,25 +33,34 @@ impl Service {
         self.delete(tx, rows.into_values().collect()).await
     }
 
-    /// Deletes, of the executions that match, those that the viewer may write; says how many.
+    /// Deletes, of the executions that match now, those that the viewer may write: up to
+    /// [`DELETE_AT_ONCE_EXECUTIONS_MAX`] at once, more in the background.
     ///
     /// # Errors
-    /// `BAD_INPUT` for a filter without conditions; `TOO_LARGE` when more than [`DELETE_EXECUTIONS_MAX`] match: then
-    /// none is deleted.
-    pub async fn delete_executions(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
+    /// `BAD_INPUT` for a filter without conditions.
+    pub async fn delete_executions(&self, viewer: &Viewer, filter: &Filter) -> Result<Deleted> {
         if *filter == Filter::default() {
             return Err(Error::bad_input(
                 "filter",
                 "a filter without conditions would delete everything; give one",
             ));
         }
-        let max = DELETE_EXECUTIONS_MAX.max;
+        let max = DELETE_AT_ONCE_EXECUTIONS_MAX;
         let tx = self.store.begin().await?;
         let rows = tx.reader(viewer).writable_matching(viewer, filter, max + 1).await?;
         if rows.len() as u64 > max {
-            return Err(Error::TooLarge { field: "filter".into(), limit: DELETE_EXECUTIONS_MAX });
+            drop(tx);
+            return Ok(Deleted { count: 0, deletion: Some(self.begin_deletion(viewer, filter).await?) });
         }
-        self.delete(tx, rows).await
+        Ok(Deleted { count: self.delete(tx, rows).await?, deletion: None })
+    }
+
+    /// How far a deletion is.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn find_deletion(&self, viewer: &Viewer, id: Uuid) -> Result<Option<DeletionRow>> {
+        self.store.reader(viewer).find_deletion(id).await
     }
 
     /// How many [`Service::delete_executions`] would delete, however many those are.
@@ -53,16 +71,64 @@ impl Service {
         self.store.reader(viewer).count_writable(viewer, filter).await
     }
 
+    /// Lists what is to be deleted, a part at a time so that nobody waits for it, and leaves the rest to a job. That begins
+    /// in any case: a server that is killed meanwhile has deleted what it had listed.
+    async fn begin_deletion(&self, viewer: &Viewer, filter: &Filter) -> Result<DeletionRow> {
+        let stamp = viewer.stamp(None)?;
+        let id = new_id();
+        let job = |run_at| NewJob {
+            kind: JobKind::DeleteExecutions,
+            tenant_id: stamp.tenant_id().to_owned(),
+            subject_id: id,
+            node_id: None,
+            detail: None,
+            run_at,
+        };
+        let mut deletion = DeletionRow {
+            tenant_id: String::new(),
+            id,
+            owner_id: String::new(),
+            matched: 0,
+            deleted: 0,
+            created_at: now(),
+            finished_at: None,
+        };
+        let tx = self.store.begin().await?;
+        tx.save_deletion(&stamp, deletion.clone()).await?;
+        let latest = deletion.created_at + TimeDelta::seconds(DELETION_LIST_SECONDS_MAX);
+        tx.insert_jobs(vec![job(latest)], now()).await?;
+        tx.commit().await?;
+
+        let mut after = None;
+        loop {
+            let reader = self.store.reader(viewer);
+            let listed = reader.list_writable(viewer, filter, after.as_ref(), DELETION_LIST_ROWS).await?;
+            let tx = self.store.begin().await?;
+            tx.list_for_deletion(id, &listed).await?;
+            deletion.matched += listed.len() as i64;
+            let is_last = (listed.len() as u64) < DELETION_LIST_ROWS;
+            deletion = tx.save_deletion(&stamp, deletion).await?;
+            if is_last {
+                tx.insert_jobs(vec![job(now())], now()).await?;
+            }
+            tx.commit().await?;
+            if is_last {
+                break;
+            }
+            after = listed.into_iter().next_back();
+        }
+        self.wakeups.announce([Topic::Jobs]);
+        Ok(deletion)
+    }
+
     async fn delete(&self, tx: WriteTx, rows: Vec<Writable<ExecutionRow>>) -> Result<u64> {
         if rows.is_empty() {
             return Ok(0);
         }
-        let gone: Vec<_> = rows.iter().map(Writable::row).collect();
-        tx.record_changes(Kind::Deleted, &gone, now()).await?;
-        tx.delete_executions(&rows).await?;
+        tx.delete_executions(&rows, now()).await?;
         tx.commit().await?;
         // Their logs' objects go in the background.
-        self.wakeups.announce(gone.into_iter().flat_map(topics).chain([Topic::Jobs]));
+        self.wakeups.announce(rows.iter().map(Writable::row).flat_map(topics).chain([Topic::Jobs]));
         Ok(rows.len() as u64)
     }
 }

@@ -2,6 +2,7 @@
 
 mod binding;
 mod change;
+mod compare;
 mod delete;
 mod follow;
 mod input;
@@ -10,6 +11,8 @@ mod record;
 mod start;
 
 pub use change::{Finish, Update};
+pub use compare::ComparedExecutions;
+pub use delete::Deleted;
 pub use input::{Tokens, VisualChange};
 pub use record::{RecordExecution, Recorded};
 pub use start::{StartExecution, Started};

@@ -11,9 +11,10 @@ use crate::analytics::Event;
 use crate::auth::{OnBehalfOf, Stamp, Viewer};
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::execution::{Mode, Status};
+use crate::domain::limits::STALE_AFTER_SECONDS_MAX;
 use crate::domain::text;
 use crate::error::{Error, Result};
-use crate::store::{ExecutionRow, NewExecution, PayloadChange};
+use crate::store::{ExecutionRow, NewExecution, PayloadChange, first_check_at};
 
 /// An execution to be started.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct StartExecution {
     pub visual: VisualChange,
     pub started_at: Option<Timestamp>,
     pub keep_history: bool,
+    /// How long its runner may be silent; as long as the server allows, if not given.
+    pub stale_after_seconds: Option<i32>,
     pub on_behalf_of: Option<OnBehalfOf>,
 }
 
@@ -128,12 +131,24 @@ fn new_execution(start: StartExecution, now: Timestamp) -> Result<NewExecution> 
         project_key: text::short_optional("input.projectKey", start.project_key)?,
         generation_id: start.generation_id,
         keep_history: start.keep_history,
+        stale_after_seconds: stale_after(start.stale_after_seconds)?,
         started_at,
         ..blank(now)
     };
+    row.check_at = (row.status == Status::Running).then(|| first_check_at(&row, now));
     start.visual.apply("input", &mut row)?;
     let inputs = input::json("input.inputs", start.inputs)?;
     Ok(NewExecution { row, payload: PayloadChange { inputs, ..PayloadChange::default() } })
+}
+
+fn stale_after(seconds: Option<i32>) -> Result<Option<i32>> {
+    if seconds.is_some_and(|seconds| !(1..=STALE_AFTER_SECONDS_MAX).contains(&seconds)) {
+        return Err(Error::bad_input(
+            "input.staleAfterSeconds",
+            format!("staleAfterSeconds must be between 1 and {STALE_AFTER_SECONDS_MAX}"),
+        ));
+    }
+    Ok(seconds)
 }
 
 /// An execution of which nothing is known yet.
@@ -164,6 +179,8 @@ pub(super) fn blank(now: Timestamp) -> ExecutionRow {
         visual_stream_duration_ms: 0,
         keep_history: true,
         discard_at: None,
+        stale_after_seconds: None,
+        check_at: None,
         revision: 1,
         created_at: now,
         started_at: None,

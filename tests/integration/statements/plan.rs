@@ -23,11 +23,16 @@ enum By {
 }
 
 /// Indexes that need no condition: they are read in their order, up to a limit.
-const READ_IN_ORDER: [&str; 4] =
-    ["job_next", "log_stream_to_archive", "log_stream_unplanned", "log_stream_by_age"];
+const READ_IN_ORDER: [&str; 5] = [
+    "job_next",
+    "log_stream_to_archive",
+    "log_stream_unplanned",
+    "log_stream_by_age",
+    "execution_search_pending",
+];
 
 /// Indexes of words, each with the tenant as one of the words that are looked for, and what leads from SQLite's to its rows.
-const BY_WORDS: [&str; 3] = ["execution_search_terms", "execution_search_place", "execution_search_pending"];
+const BY_WORDS: [&str; 2] = ["execution_search_terms", "execution_search_place"];
 
 async fn explain(server: &Server, statements: &[String], by: By) -> Vec<String> {
     let mut complaints = Vec::new();
