@@ -8,6 +8,7 @@ mod m0002_row_level_security;
 mod m0003_code_agents;
 mod m0004_generations;
 mod m0005_log_objects;
+mod m0006_statistics;
 
 /// All changes.
 pub struct Migrator;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_code_agents::Migration),
             Box::new(m0004_generations::Migration),
             Box::new(m0005_log_objects::Migration),
+            Box::new(m0006_statistics::Migration),
         ]
     }
 }

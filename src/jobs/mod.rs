@@ -2,11 +2,13 @@
 //! is idempotent, and several processes may be at it at once.
 //!
 //! [`sweep()`] needs no rows of its own: it looks for what is due. [`work()`] does what stands in the table `job`, under a
-//! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs.
+//! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs, [`fold()`] sums up
+//! statistics.
 
 mod clean;
 mod delete;
 mod expire;
+mod fold;
 mod retry;
 mod source;
 mod start;
@@ -20,6 +22,7 @@ use crate::store::Store;
 
 pub use clean::clean;
 pub use expire::expire;
+pub use fold::fold;
 pub use start::{plan, prepare_buckets};
 pub use sweep::sweep;
 pub use worker::work;

@@ -6,6 +6,7 @@ mod execution;
 mod generation;
 mod log;
 mod project;
+mod stats;
 mod workflow_run;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use execution::{
     Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update, VisualChange,
 };
 pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};
+pub use stats::{Registry, Stats};
 pub use workflow_run::WorkflowRun;
 
 /// Everything that Runledger does. Cheap to clone.

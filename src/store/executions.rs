@@ -356,6 +356,7 @@ impl WriteTx {
         let mut rows = Vec::with_capacity(new.len());
         let mut payloads = Vec::new();
         let mut streams = Vec::with_capacity(new.len());
+        let mut runs = Vec::with_capacity(new.len());
         for NewExecution { mut row, payload } in new {
             stamp.tenant_id().clone_into(&mut row.tenant_id);
             stamp.owner_id().clone_into(&mut row.owner_id);
@@ -363,6 +364,7 @@ impl WriteTx {
             if !payload.is_empty() {
                 payloads.push(payload_row(&row, payload));
             }
+            runs.push(row.clone());
             rows.push(row.into_active_model());
         }
         match insert_many::<execution::Entity>(self, rows, None).await {
@@ -371,6 +373,7 @@ impl WriteTx {
         }
         insert_many::<execution_payload::Entity>(self, payloads, None).await.map_err(failed)?;
         insert_many::<log_stream::Entity>(self, streams, None).await.map_err(failed)?;
+        self.note_version_runs(&runs).await?;
         Ok(true)
     }
 

@@ -11,25 +11,13 @@ use async_graphql::parser::{
 const LATER: &[&str] = &[
     "Mutation.appendVisualEvents",
     "Query.compareExecutions",
-    "Query.registryStats",
-    "Query.stats",
-    "Subscription.statsChanged",
     "Subscription.visualEvents",
     "ExecutionFilter.search",
-    "Project.stats",
-    "CodeAgent.stats",
     "AppendVisualEventsInput",
     "AppendVisualEventsPayload",
     "ExecutionComparison",
-    "ExecutionStats",
     "JsonDifference",
-    "ModeUsage",
-    "RegistryStats",
-    "StatsFilter",
-    "StatsPoint",
-    "TimeBucket",
     "VisualEventBatch",
-    "VisualUsage",
 ];
 
 #[test]

@@ -21,6 +21,7 @@ mod migrations;
 mod ownership;
 mod retries;
 mod statements;
+mod stats;
 mod storage;
 mod tails;
 mod two_processes;

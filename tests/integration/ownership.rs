@@ -83,7 +83,7 @@ const fn field(
 }
 
 /// One row for each root field. The variables are those of [`Target::variables`].
-const FIELDS: [Field; 36] = [
+const FIELDS: [Field; 39] = [
     field("Query.viewer", OWN, "/viewer/userId", "{ viewer { userId tenantId role expiresAt } }"),
     field("Query.node", READ, "/node", "query ($id: ID!) { node(id: $id) { id } }"),
     field("Query.nodes", READ, "/nodes/0", "query ($id: ID!) { nodes(ids: [$id]) { id } }"),
@@ -136,6 +136,20 @@ const FIELDS: [Field; 36] = [
         "query ($generation: ID!, $newer: ID!) {
             compareGenerations(from: $generation, to: $newer) { changed { path diff before { text } } }
         }",
+    ),
+    field(
+        "Query.stats",
+        READ,
+        "/stats/totalExecutions",
+        "query ($agent: ID!) { stats(filter: { codeAgentId: $agent }) {
+            totalExecutions series(by: HOUR) { stats { totalExecutions } }
+        } }",
+    ),
+    field(
+        "Query.registryStats",
+        READ,
+        "/registryStats/publishes",
+        "{ registryStats { codeAgents versions publishes validationFailures agentExecutions reuseRate } }",
     ),
     field("Query.changesCursor", OWN, "/changesCursor", "{ changesCursor }"),
     field(
@@ -267,6 +281,12 @@ const FIELDS: [Field; 36] = [
         FOLLOW,
         "/logTail/lines",
         "subscription ($id: ID!) { logTail(executionId: $id) { lines { message } } }",
+    ),
+    field(
+        "Subscription.statsChanged",
+        READ,
+        "/statsChanged/totalExecutions",
+        "subscription ($agent: ID!) { statsChanged(filter: { codeAgentId: $agent }) { totalExecutions } }",
     ),
     field(
         "Subscription.generationChanged",
@@ -725,7 +745,7 @@ mod in_postgresql {
     }
 
     /// Tables that belong to nobody but the server.
-    const SYSTEM_TABLES: [&str; 2] = ["job", "server_secret"];
+    const SYSTEM_TABLES: [&str; 3] = ["job", "server_secret", "statistic_state"];
 
     async fn connect(server: &Server) -> PgConnection {
         let Database::Postgres { superuser_url, .. } = server.database() else {

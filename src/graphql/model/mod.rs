@@ -11,6 +11,7 @@ mod log_object;
 mod node;
 mod page;
 mod project;
+mod stats;
 mod viewer;
 mod workflow_run;
 
@@ -25,5 +26,6 @@ pub(super) use log_object::LogObject;
 pub(super) use node::Node;
 pub(super) use page::PageInfo;
 pub(super) use project::{Project, ProjectConnection};
+pub(super) use stats::{ExecutionStats, RegistryStats, StatsSet};
 pub(super) use viewer::Viewer;
 pub(super) use workflow_run::WorkflowRun;

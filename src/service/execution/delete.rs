@@ -1,6 +1,5 @@
 //! Deleting executions with everything that belongs to them.
 
-use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
@@ -58,7 +57,7 @@ impl Service {
             return Ok(0);
         }
         let gone: Vec<_> = rows.iter().map(Writable::row).collect();
-        tx.record_changes(Kind::Deleted, &gone, now()).await?;
+        tx.record_deleted(&gone, now()).await?;
         tx.delete_executions(&rows).await?;
         tx.commit().await?;
         // Their logs' objects go in the background.
