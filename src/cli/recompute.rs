@@ -17,7 +17,9 @@ pub(super) fn run(config: &Config) -> Result<(), Stop> {
     let verdict = match recount.wrong_rows {
         None => "They had not been counted before.".to_owned(),
         Some(0) => "The statistics agreed with them.".to_owned(),
-        Some(wrong) => format!("The statistics did not agree with them: {wrong} rows were wrong, and are right now."),
+        Some(wrong) => {
+            format!("The statistics did not agree with them: {wrong} rows were wrong, and are right now.")
+        }
     };
     print(&format!("Counted {} executions into {} rows. {verdict}\n", recount.executions, recount.rows))
 }

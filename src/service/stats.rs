@@ -11,7 +11,9 @@ use crate::domain::execution::Mode;
 use crate::domain::limits::{
     STATS_CHANGE_MILLISECONDS_MIN, STATS_PAGE_POINTS_MAX, STATS_POINTS_MAX, at_most,
 };
-use crate::domain::stats::{self, Bucket, Figures, Point, Span, Subject, Totals, Width, buckets, percent, shown};
+use crate::domain::stats::{
+    self, Bucket, Figures, Point, Span, Subject, Totals, Width, buckets, percent, shown,
+};
 use crate::error::{Error, Result};
 use crate::event::Topic;
 use crate::store::{RegistryCounts, StatsOf, StatsQuery};
@@ -67,7 +69,12 @@ impl Service {
     /// # Errors
     /// `TOO_LARGE` for more than [`STATS_POINTS_MAX`] of them, or [`STATS_PAGE_POINTS_MAX`] together; as
     /// [`Service::stats`].
-    pub async fn stats_series(&self, viewer: &Viewer, query: &StatsQuery, by: Bucket) -> Result<Vec<Vec<Point>>> {
+    pub async fn stats_series(
+        &self,
+        viewer: &Viewer,
+        query: &StatsQuery,
+        by: Bucket,
+    ) -> Result<Vec<Vec<Point>>> {
         self.require_statistics().await?;
         let reader = self.store.reader(viewer);
         let first = match query.span.from {

@@ -127,11 +127,7 @@ impl WriteTx {
     /// # Errors
     /// What the database says.
     pub async fn record_deleted(&self, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
-        let event = |row: &&ExecutionRow| {
-            let mut figures = Figures::default();
-            figures.subtract(&figures_of(row));
-            event(Kind::Deleted, row, &figures, now)
-        };
+        let event = |row: &&ExecutionRow| event(Kind::Deleted, row, &figures_of(row).negated(), now);
         self.insert_events(rows.iter().map(event).collect()).await
     }
 

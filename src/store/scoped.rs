@@ -103,7 +103,10 @@ impl<'c> Reader<'c> {
     ///
     /// # Errors
     /// What the database says.
-    pub(super) async fn union_of<R: FromQueryResult + Send + Sync>(&self, parts: Vec<Part>) -> Result<Vec<R>> {
+    pub(super) async fn union_of<R: FromQueryResult + Send + Sync>(
+        &self,
+        parts: Vec<Part>,
+    ) -> Result<Vec<R>> {
         let mut parts = parts.into_iter().map(|Part(query)| query);
         let Some(mut union) = parts.next() else { return Ok(Vec::new()) };
         union.unions(parts.map(|query| (UnionType::All, query)));

@@ -67,6 +67,14 @@ impl Figures {
         self.add_times(other, -1);
     }
 
+    /// What takes them away when it is added.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        let mut negated = Self::default();
+        negated.subtract(self);
+        negated
+    }
+
     fn add_times(&mut self, other: &Self, sign: i64) {
         for (mine, theirs) in self.numbers_mut().into_iter().zip(other.numbers()) {
             *mine = mine.wrapping_add(theirs.wrapping_mul(sign));
@@ -112,7 +120,8 @@ impl Figures {
         let mut buckets = Vec::new();
         let mut bucket = 0;
         while !bytes.is_empty() {
-            let distance = take(&mut bytes).and_then(|distance| u16::try_from(distance).ok()).ok_or_else(broken)?;
+            let distance =
+                take(&mut bytes).and_then(|distance| u16::try_from(distance).ok()).ok_or_else(broken)?;
             bucket = distance.checked_add(bucket).ok_or_else(broken)?;
             buckets.push((bucket, unzigzag(take(&mut bytes).ok_or_else(broken)?)));
         }

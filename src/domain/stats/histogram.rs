@@ -46,7 +46,11 @@ impl Histogram {
         if count <= 0 {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a rank needs no more")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "a rank needs no more"
+        )]
         // A product such as 0.07 × 100 is a little more than 7.
         let rank = (quantile * count as f64 - 1e-9).ceil().max(1.0) as i64;
         let mut seen = 0;
@@ -132,7 +136,9 @@ mod tests {
             all.add(&Histogram::of(duration), 1);
         }
         assert_eq!(all.count(), 100);
-        for (quantile, expected) in [(0.0, 1.0), (0.07, 7.0), (0.5, 50.0), (0.501, 51.0), (0.95, 95.0), (1.0, 100.0)] {
+        for (quantile, expected) in
+            [(0.0, 1.0), (0.07, 7.0), (0.5, 50.0), (0.501, 51.0), (0.95, 95.0), (1.0, 100.0)]
+        {
             let found = all.quantile(quantile).expect("there are some");
             assert!((found - expected).abs() <= 0.01 * expected, "{quantile}: {found}");
         }

@@ -1,6 +1,6 @@
 //! How a range of time is put together from rows that cover an hour, a day, a month or all time: the fewest there are.
 
-use chrono::{DurationRound as _, Months, NaiveTime, TimeDelta, Datelike as _};
+use chrono::{Datelike as _, DurationRound as _, Months, NaiveTime, TimeDelta};
 
 use super::Width;
 use crate::clock::Timestamp;
@@ -117,10 +117,8 @@ fn add_stretches(stretches: &mut Vec<Stretch>, span: Span, width: Width, widest:
     if width == widest || (wider == Width::All && !is_open) {
         return stretches.push(Stretch { width, starts: span });
     }
-    let inner = Span {
-        from: span.from.map(|from| first_at(wider, from)),
-        to: span.to.map(|to| start_of(wider, to)),
-    };
+    let inner =
+        Span { from: span.from.map(|from| first_at(wider, from)), to: span.to.map(|to| start_of(wider, to)) };
     if let (Some(from), Some(to)) = (inner.from, inner.to)
         && from >= to
     {

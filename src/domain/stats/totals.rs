@@ -55,9 +55,8 @@ fn ratio(part: i64, whole: i64) -> Option<f64> {
 /// Every bucket of `span`, also those without executions, cut off at its ends. `rows` are what is in it, by when it
 /// began.
 pub fn series(span: (Timestamp, Timestamp), by: Bucket, rows: &[(Timestamp, Mode, Figures)]) -> Vec<Point> {
-    let mut points: Vec<_> = cut(span, by)
-        .map(|(start, end)| Point { start, end, totals: Totals::default() })
-        .collect();
+    let mut points: Vec<_> =
+        cut(span, by).map(|(start, end)| Point { start, end, totals: Totals::default() }).collect();
     for (start, mode, figures) in rows {
         let at = points.partition_point(|point| point.start <= *start);
         // A row of an hour or a day begins before a point that is cut off.
@@ -91,7 +90,12 @@ pub fn buckets((from, to): (Timestamp, Timestamp), by: Bucket) -> usize {
 
 /// What a series is cut out of: from the first bucket that has something, when `span` has no beginning, to `now`, when it
 /// has no end. `None` when there is nothing to show.
-pub fn shown(span: Span, first: Option<Timestamp>, by: Bucket, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+pub fn shown(
+    span: Span,
+    first: Option<Timestamp>,
+    by: Bucket,
+    now: Timestamp,
+) -> Option<(Timestamp, Timestamp)> {
     let from = span.from.or_else(|| first.map(|first| start_of(by.into(), first)))?;
     let to = span.to.unwrap_or_else(|| by.next(start_of(by.into(), now)));
     (from < to).then_some((from, to))

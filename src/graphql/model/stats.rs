@@ -39,7 +39,10 @@ impl StatsSet {
     }
 
     /// All statistics of it, in the order of the query.
-    pub(in crate::graphql) async fn load(self: &Arc<Self>, context: &Context<'_>) -> Result<Vec<ExecutionStats>> {
+    pub(in crate::graphql) async fn load(
+        self: &Arc<Self>,
+        context: &Context<'_>,
+    ) -> Result<Vec<ExecutionStats>> {
         let stats = context.service().stats(context.viewer()?, &self.query).await?;
         let of = |(at, totals)| ExecutionStats {
             totals,

@@ -13,7 +13,9 @@ use crate::store::{StatsOf, StatsQuery};
 
 /// What was read of the statistics of a page, by their time: aliases may ask for others.
 #[derive(Debug, Default)]
-pub(super) struct StatsSiblings(Mutex<HashMap<Span, Arc<OnceCell<Result<Vec<ExecutionStats>>>>>>);
+pub(super) struct StatsSiblings(Mutex<HashMap<Span, Arc<LoadedStats>>>);
+
+type LoadedStats = OnceCell<Result<Vec<ExecutionStats>>>;
 
 impl StatsSiblings {
     /// Those of one of them, by its place in `of`.

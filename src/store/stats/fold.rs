@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use entity::{change_event, statistic, statistic_state};
 use sea_orm::sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select, Statement,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Statement,
 };
 use uuid::Uuid;
 
@@ -40,9 +40,8 @@ impl Cells {
             workflow_id: event.workflow_id.clone(),
             project_key: event.project_key.clone(),
         };
-        let mut difference = Figures::default();
         let figures = Figures::decode(figures)?;
-        if is_added { difference.add(&figures) } else { difference.subtract(&figures) }
+        let difference = if is_added { figures } else { figures.negated() };
         self.add(&event.tenant_id, &subject, mode, hour, &difference);
         Ok(())
     }
@@ -236,7 +235,9 @@ impl WriteTx {
             let mut there: HashMap<_, _> = there.into_iter().collect();
             let (mut changed, mut gone) = (Vec::new(), Vec::new());
             for (id, cell, difference) in some {
-                let mut figures = there.remove(&id).map_or_else(|| Ok(Figures::default()), |bytes| Figures::decode(&bytes))?;
+                let mut figures = there
+                    .remove(&id)
+                    .map_or_else(|| Ok(Figures::default()), |bytes| Figures::decode(&bytes))?;
                 figures.add(&difference);
                 if figures.is_zero() {
                     gone.push(id);
@@ -244,7 +245,9 @@ impl WriteTx {
                     changed.push(cell.row(id, epoch, &figures));
                 }
             }
-            insert_many::<statistic::Entity>(self, changed, Some(on_conflict.clone())).await.map_err(failed)?;
+            insert_many::<statistic::Entity>(self, changed, Some(on_conflict.clone()))
+                .await
+                .map_err(failed)?;
             if !gone.is_empty() {
                 let which = C::Id.is_in(gone).and(C::Epoch.eq(epoch));
                 delete::<statistic::Entity>(self, Condition::all().add(which)).await?;

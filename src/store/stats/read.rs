@@ -129,8 +129,10 @@ impl Reader<'_> {
     /// What the database says.
     pub async fn registry_counts(&self, span: Span) -> Result<RegistryCounts> {
         let agents = self.select::<code_agent::Entity>().filter(within(code_agent::Column::CreatedAt, span));
-        let versions = self.select::<code_version::Entity>().filter(within(code_version::Column::CreatedAt, span));
-        let publishes = self.select::<code_publish::Entity>().filter(within(code_publish::Column::CreatedAt, span));
+        let versions =
+            self.select::<code_version::Entity>().filter(within(code_version::Column::CreatedAt, span));
+        let publishes =
+            self.select::<code_publish::Entity>().filter(within(code_publish::Column::CreatedAt, span));
         let first_execution = Query::select()
             .expr(Expr::val(1))
             .from(execution::Entity)
@@ -206,7 +208,11 @@ impl Reader<'_> {
             }
             StatsOf::CodeAgents(keys) => {
                 for (tenant_id, id) in keys {
-                    let subject = Subject { code_agent_id: Some(*id), owner_id: owner_id.clone(), ..Subject::default() };
+                    let subject = Subject {
+                        code_agent_id: Some(*id),
+                        owner_id: owner_id.clone(),
+                        ..Subject::default()
+                    };
                     by_tenant.entry(tenant_id).or_default().push(subject_id(&subject));
                 }
             }
@@ -218,7 +224,9 @@ impl Reader<'_> {
                 }
             }
         }
-        let of_tenant = |(tenant_id, subjects): (&str, Vec<Uuid>)| C::TenantId.eq(tenant_id).and(C::Subject.is_in(subjects));
+        let of_tenant = |(tenant_id, subjects): (&str, Vec<Uuid>)| {
+            C::TenantId.eq(tenant_id).and(C::Subject.is_in(subjects))
+        };
         any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
     }
 
@@ -269,7 +277,8 @@ impl Reader<'_> {
             C::VisualEventsCaptured,
             C::VisualStreamDurationMs,
         ];
-        expressions.extend(VALUES.into_iter().map(|(name, _)| name).zip(values.map(|value| value.into_expr())));
+        expressions
+            .extend(VALUES.into_iter().map(|(name, _)| name).zip(values.map(|value| value.into_expr())));
         self.select::<execution::Entity>()
             .filter(C::DiscardAt.is_null())
             .filter(within(C::CreatedAt, Span { from: Some(from), to: Some(to) }))
@@ -283,11 +292,13 @@ impl<C: ColumnTrait> Columns<C> {
     /// The rows that count, as they are themselves.
     fn of(&self, of: &StatsOf) -> Condition {
         match of {
-            StatsOf::Matching(Subject { owner_id, code_agent_id, workflow_id, project_key }) => Condition::all()
-                .add_option(owner_id.as_ref().map(|id| self.owner.eq(id)))
-                .add_option(code_agent_id.map(|id| self.code_agent.eq(id)))
-                .add_option(workflow_id.as_ref().map(|id| self.workflow.eq(id)))
-                .add_option(project_key.as_ref().map(|key| self.project.eq(key))),
+            StatsOf::Matching(Subject { owner_id, code_agent_id, workflow_id, project_key }) => {
+                Condition::all()
+                    .add_option(owner_id.as_ref().map(|id| self.owner.eq(id)))
+                    .add_option(code_agent_id.map(|id| self.code_agent.eq(id)))
+                    .add_option(workflow_id.as_ref().map(|id| self.workflow.eq(id)))
+                    .add_option(project_key.as_ref().map(|key| self.project.eq(key)))
+            }
             StatsOf::CodeAgents(keys) => self.any(self.code_agent, keys),
             StatsOf::Projects(keys) => self.any(self.project, keys),
         }
@@ -298,7 +309,8 @@ impl<C: ColumnTrait> Columns<C> {
         for (tenant_id, value) in keys {
             by_tenant.entry(tenant_id).or_default().push(value.clone());
         }
-        let of_tenant = |(tenant_id, values): (&str, Vec<V>)| self.tenant.eq(tenant_id).and(column.is_in(values));
+        let of_tenant =
+            |(tenant_id, values): (&str, Vec<V>)| self.tenant.eq(tenant_id).and(column.is_in(values));
         any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
     }
 }
@@ -371,14 +383,24 @@ const VALUES: [(&str, &str); 10] = [
 ];
 
 /// The columns of a row that has figures.
-fn stored<C: ColumnTrait>(of: &StatsOf, code_agent: C, project: C, start: &'static str) -> Vec<(&'static str, Expr)> {
+fn stored<C: ColumnTrait>(
+    of: &StatsOf,
+    code_agent: C,
+    project: C,
+    start: &'static str,
+) -> Vec<(&'static str, Expr)> {
     let mut expressions = told_apart(of, code_agent, project, Expr::cust(start));
     expressions.push(("figures", Expr::cust("figures")));
     expressions.extend(VALUES.map(|(name, r#type)| (name, null(r#type))));
     expressions
 }
 
-fn told_apart<C: ColumnTrait>(of: &StatsOf, code_agent: C, project: C, start: Expr) -> Vec<(&'static str, Expr)> {
+fn told_apart<C: ColumnTrait>(
+    of: &StatsOf,
+    code_agent: C,
+    project: C,
+    start: Expr,
+) -> Vec<(&'static str, Expr)> {
     let by_project = matches!(of, StatsOf::Projects(_));
     vec![
         ("tenant_id", Expr::cust("tenant_id")),
@@ -390,8 +412,8 @@ fn told_apart<C: ColumnTrait>(of: &StatsOf, code_agent: C, project: C, start: Ex
 }
 
 /// A null of a type; SQLite takes any name for one.
-fn null(r#type: &str) -> Expr {
-    Expr::cust(format!("CAST(NULL AS {type})", type = r#type))
+fn null(of_type: &str) -> Expr {
+    Expr::cust(format!("CAST(NULL AS {of_type})"))
 }
 
 fn within<C: ColumnTrait>(column: C, span: Span) -> Condition {

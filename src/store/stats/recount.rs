@@ -10,13 +10,13 @@
 use entity::{change_event, execution, statistic};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    AccessMode, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IsolationLevel, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TransactionOptions, TransactionTrait as _,
+    AccessMode, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IsolationLevel,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionOptions, TransactionTrait as _,
 };
 use uuid::Uuid;
 
-use super::fold::Cells;
 use super::figures_of;
+use super::fold::Cells;
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::limits::{STATS_RECOUNT_EXECUTIONS, STATS_RECOUNT_LEASE_SECONDS};
 use crate::domain::stats::Subject;
@@ -84,7 +84,9 @@ impl Store {
             let Some((id, epoch, _)) = some.last() else { break };
             last = (*id, *epoch);
             // A row and its counterpart follow each other.
-            for (id, epoch, figures) in some.into_iter().filter(|(_, epoch, _)| [before, after].contains(epoch)) {
+            for (id, epoch, figures) in
+                some.into_iter().filter(|(_, epoch, _)| [before, after].contains(epoch))
+            {
                 rows += u64::from(epoch == after);
                 single = match single.take() {
                     Some((other, theirs)) if other == id => {

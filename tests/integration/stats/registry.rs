@@ -19,7 +19,8 @@ async fn registry(client: &Client, span: Value) -> Value {
 
 async fn publish(client: &Client, agent: &str, source: &str, allow_invalid: bool) {
     let input = json!({ "codeAgentId": agent, "source": source, "allowInvalid": allow_invalid });
-    let document = "mutation ($input: PublishCodeVersionInput!) { publishCodeVersion(input: $input) { created } }";
+    let document =
+        "mutation ($input: PublishCodeVersionInput!) { publishCodeVersion(input: $input) { created } }";
     client.query(document, json!({ "input": input })).await;
 }
 

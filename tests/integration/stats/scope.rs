@@ -41,13 +41,18 @@ async fn the_service_role_counts_every_tenant(server: Server) {
         client.start(json!({ "workflowId": "shared", "projectKey": "same key" })).await;
     }
     for _ in 0..2 {
-        for filter in [json!({}), json!({ "workflowId": "shared" }), json!({ "from": "2020-01-01T00:00:00Z" })] {
+        for filter in
+            [json!({}), json!({ "workflowId": "shared" }), json!({ "from": "2020-01-01T00:00:00Z" })]
+        {
             assert_eq!(stats(&team.service, filter.clone()).await["totalExecutions"], 2, "{filter}");
             assert_eq!(stats(&team.owner, filter).await["totalExecutions"], 1);
         }
         let projects = "{ projects { nodes { stats { totalExecutions } } } }";
         let found = team.service.query(projects, json!({})).await;
-        assert_eq!(found["projects"]["nodes"], json!([{ "stats": { "totalExecutions": 1 } }, { "stats": { "totalExecutions": 1 } }]));
+        assert_eq!(
+            found["projects"]["nodes"],
+            json!([{ "stats": { "totalExecutions": 1 } }, { "stats": { "totalExecutions": 1 } }])
+        );
         summed_up(&server).await;
     }
 }
