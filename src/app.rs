@@ -29,7 +29,7 @@ use crate::logs::{Appender, Archiver, Gate, Health, append_in_groups};
 use crate::monitor::Monitor;
 use crate::service::{Parts, Service};
 use crate::storage::{LINK_KEY_BYTES, Links, Storage};
-use crate::store::Store;
+use crate::store::{Recount, Store};
 use crate::{graphql, jobs};
 
 /// How long requests may take to end after the process was told to stop.
@@ -95,6 +95,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     workers.spawn(jobs::end_silent(store.clone(), wakeups.clone(), now(), stale_after));
     workers.spawn(jobs::retain_history(tools.clone(), config.executions.retention_days));
     workers.spawn(jobs::work(tools.clone()));
+    workers.spawn(jobs::fold(tools.clone()));
     workers.spawn(jobs::expire(tools.clone(), config.logs.retention_days));
     workers.spawn(jobs::clean(tools.clone(), now(), config.storage.cache.cleanup_interval_hours));
     let archive_after = TimeDelta::seconds(config.logs.flush_interval_seconds.into());
@@ -179,6 +180,19 @@ pub async fn migrate(config: &Config, down: Option<u32>) -> Result<()> {
     }
     store.close().await;
     Ok(())
+}
+
+/// Counts the statistics anew, also while servers run; `note` hears how many executions have been counted so far.
+///
+/// # Errors
+/// What the database says; when somebody else is at it.
+pub async fn recompute(config: &Config, note: impl Fn(u64) + Send) -> Result<Recount> {
+    prepare(config)?;
+    let store = Store::open(&config.database).await?;
+    store.migrate(&config.tokens).await?;
+    let recount = store.recount_statistics(note).await;
+    store.close().await;
+    recount
 }
 
 /// Whether the database answers.

@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::execution::Mode;
+
 /// What happened to an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
@@ -20,7 +22,7 @@ pub enum Kind {
     Deleted,
 }
 
-/// An event carries ids, never data: readers load what they may see.
+/// An event carries ids, never data: readers load what they may see. Its figures are for the statistics alone.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "change_event")]
@@ -35,6 +37,15 @@ pub struct Model {
     pub execution_id: Uuid,
     pub revision: i32,
     pub created_at: DateTimeUtc,
+    /// What of the execution statistics are counted by, here and below; null when there are no figures.
+    pub mode: Option<Mode>,
+    pub code_agent_id: Option<Uuid>,
+    pub workflow_id: Option<String>,
+    pub project_key: Option<String>,
+    /// When the execution was created, cut to the hour.
+    pub hour: Option<DateTimeUtc>,
+    /// The difference that the change makes to the statistics; null when it makes none.
+    pub figures: Option<Vec<u8>>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -8,6 +8,7 @@ mod m0002_row_level_security;
 mod m0003_code_agents;
 mod m0004_generations;
 mod m0005_log_objects;
+mod m0006_statistics;
 mod m0007_log_archiving;
 mod m0008_search;
 mod m0009_history;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_code_agents::Migration),
             Box::new(m0004_generations::Migration),
             Box::new(m0005_log_objects::Migration),
+            Box::new(m0006_statistics::Migration),
             Box::new(m0007_log_archiving::Migration),
             Box::new(m0008_search::Migration),
             Box::new(m0009_history::Migration),

@@ -11,6 +11,7 @@ mod export;
 mod import;
 mod logging;
 mod notice;
+mod recompute;
 mod serve;
 mod token;
 
@@ -58,6 +59,9 @@ enum Command {
     Migrate(Migrate),
     /// Show the settings, without secrets, and whether the database, storage and the issuers' keys can be reached.
     Check(Settings),
+    /// Count the statistics anew from the executions, and say whether they were right. Servers may run meanwhile: what is
+    /// read stays exact.
+    Recompute(Settings),
     /// Print the GraphQL schema.
     Schema,
     /// Print a token signed with the configured secret.
@@ -131,6 +135,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Stop> {
             let config = started(&settings)?;
             check::run(&config)?;
         }
+        Command::Recompute(settings) => recompute::run(&started(&settings)?)?,
         Command::Schema => print(&crate::graphql::sdl())?,
         Command::CheckSource { language } => syntax::run(&language)?,
         Command::Token(token) => token.run()?,

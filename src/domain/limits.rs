@@ -181,6 +181,25 @@ pub const DATABASE_SOURCE_BYTES_MAX: Limit = limit("database_source_bytes_max", 
 /// Sources that one request reads from storage at once.
 pub const SOURCE_READS_AT_ONCE_MAX: usize = 4;
 
+// Statistics.
+
+/// Hours or days of one `series`.
+pub const STATS_POINTS_MAX: Limit = limit("stats_points_max", 1_000);
+/// Hours or days of one `series` of all code agents or projects of a page together.
+pub const STATS_PAGE_POINTS_MAX: Limit = limit("stats_page_points_max", 20_000);
+/// How often a follower of statistics hears of them at most.
+pub const STATS_CHANGE_MILLISECONDS_MIN: u64 = 1_000;
+/// How often what has changed is added to the rows of the statistics.
+pub const STATS_FOLD_INTERVAL_MILLISECONDS: u64 = 2_000;
+/// Changes that one transaction adds to them.
+pub const STATS_FOLD_EVENTS: u64 = 1_000;
+/// Rows that one transaction changes, more or less: others may wait for it.
+pub const STATS_FOLD_ROWS: usize = 5_000;
+/// Executions that a recount reads at once.
+pub const STATS_RECOUNT_EXECUTIONS: u64 = 1_000;
+/// How long whoever counts anew is left alone without a word.
+pub const STATS_RECOUNT_LEASE_SECONDS: i64 = 60;
+
 // Generations.
 
 /// The path of a file in a project.

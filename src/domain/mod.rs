@@ -12,6 +12,7 @@ pub mod money;
 pub mod object;
 pub mod page;
 pub mod search;
+pub mod stats;
 pub mod text;
 
 /// Whom Runledger's own secret signs in when nobody is named: in the start message, and in `runledger exec`.

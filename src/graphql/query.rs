@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::context::{ContextExt as _, uuid};
 use super::error::{ApiError, Nullable as _};
-use super::input::{CodeAgentFilter, ExecutionFilter, ExecutionOrder};
+use super::input::{CodeAgentFilter, ExecutionFilter, ExecutionOrder, StatsFilter, span};
 use super::model::{
     CodeAgent, CodeAgentConnection, CodeVersion, Deletion, Execution, ExecutionComparison,
-    ExecutionConnection, Generation, GenerationComparison, Node, Project, ProjectConnection, Viewer,
-    WorkflowRun,
+    ExecutionConnection, ExecutionStats, Generation, GenerationComparison, Node, Project, ProjectConnection,
+    RegistryStats, StatsSet, Viewer, WorkflowRun,
 };
 use super::scalars::DateTime;
 use crate::domain::limits::{COMPARE_EXECUTIONS_MAX, FILTER_MEMBERS_MAX, at_most};
@@ -221,6 +221,28 @@ impl Query {
             Ok::<_, Error>(run.map(WorkflowRun))
         };
         found.await.nullable()
+    }
+
+    /// What the executions of the history add up to, exact at this moment. A range costs the same however many executions
+    /// it has, but for the hours that `from` and `to` cut through.
+    async fn stats(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only executions that match.")] filter: Option<StatsFilter>,
+    ) -> Result<ExecutionStats, ApiError> {
+        let set = StatsSet::new(filter.unwrap_or_default().check("filter")?);
+        let found = set.load(context).await?.pop();
+        Ok(found.ok_or_else(|| Error::internal("a query gave no statistics"))?)
+    }
+
+    /// The registry of code agents in numbers.
+    async fn registry_stats(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At this time or later.")] from: Option<DateTime>,
+        #[graphql(desc = "Before this time.")] to: Option<DateTime>,
+    ) -> Result<RegistryStats, ApiError> {
+        Ok(context.service().registry_stats(context.viewer()?, span("to", from, to)?).await?.into())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod code;
 mod generation;
+mod stats;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

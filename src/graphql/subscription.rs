@@ -5,8 +5,8 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
-use super::input::{ExecutionFilter, LogFilter};
-use super::model::{Execution, ExecutionChange, Generation, LogBatch};
+use super::input::{ExecutionFilter, LogFilter, StatsFilter};
+use super::model::{Execution, ExecutionChange, ExecutionStats, Generation, LogBatch};
 use super::scalars::BigInt;
 use crate::error::{Error, Result};
 use crate::logs::TailStart;
@@ -43,6 +43,17 @@ impl Subscription {
         let changes =
             context.service().follow_executions(context.viewer()?, filter, after.as_deref()).await?;
         Ok(changes.map(|change| answer(change.map(ExecutionChange))))
+    }
+
+    /// The statistics as they are now, then again when they have changed, at most once a second.
+    async fn stats_changed(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only executions that match.")] filter: Option<StatsFilter>,
+    ) -> Result<impl Stream<Item = async_graphql::Result<ExecutionStats>> + use<>, ApiError> {
+        let query = filter.unwrap_or_default().check("filter")?;
+        let changes = context.service().follow_stats(context.viewer()?, query.clone()).await?;
+        Ok(changes.map(move |change| answer(change.map(|found| ExecutionStats::followed(&query, found)))))
     }
 
     /// The generation as it is now, then after each change of its upload; changes that follow each other faster than they can

@@ -3,12 +3,14 @@
 //!
 //! [`sweep()`] needs no rows of its own: it looks for what is due. [`work()`] does what stands in the table `job`, under a
 //! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs,
-//! [`retain_history()`] old executions; [`end_silent()`] ends executions whose runners are lost.
+//! [`retain_history()`] old executions; [`end_silent()`] ends executions whose runners are lost;
+//! [`fold()`] sums up statistics.
 
 mod clean;
 mod delete;
 mod expire;
 mod fill;
+mod fold;
 mod history;
 mod retry;
 mod silence;
@@ -26,6 +28,7 @@ use crate::store::{ExecutionRow, Store};
 pub use clean::clean;
 pub use expire::expire;
 pub use fill::fill_in_words;
+pub use fold::fold;
 pub use history::retain_history;
 pub use silence::end_silent;
 pub use start::{plan, prepare_buckets};

@@ -7,6 +7,7 @@ mod export;
 mod generation;
 mod log;
 mod project;
+mod stats;
 mod workflow_run;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use execution::{
 };
 pub use export::Exported;
 pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};
+pub use stats::{Registry, Stats};
 pub use workflow_run::WorkflowRun;
 
 /// Everything that Runledger does. Cheap to clone.

@@ -1,5 +1,6 @@
 //! Opening the database, and bringing its tables up to date.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
@@ -37,10 +38,12 @@ impl Store {
                 write: connect_sqlite(path, *synchronous, 1).await?,
                 read: connect_sqlite(path, *synchronous, *connections_max).await?,
                 dialect: Dialect::Sqlite,
+                has_statistics: AtomicBool::default(),
             },
             Database::Postgres { url, connections_max } => {
                 let pool = connect_postgres(url.expose(), *connections_max).await?;
-                Pools { read: pool.clone(), write: pool, dialect: Dialect::Postgres }
+                let has_statistics = AtomicBool::default();
+                Pools { read: pool.clone(), write: pool, dialect: Dialect::Postgres, has_statistics }
             }
         };
         Ok(Self(std::sync::Arc::new(pools)))

@@ -106,6 +106,27 @@ impl Dialect {
         }
     }
 
+    /// The events that are not in the rows of the statistics yet, by an index: the place up to which they are is read in the
+    /// same statement.
+    pub(super) fn unfolded(self) -> Expr {
+        let (xid, seq) = ("(SELECT xid FROM statistic_state)", "(SELECT seq FROM statistic_state)");
+        match self {
+            Self::Sqlite => Expr::cust(format!("(xid = 0 AND seq > {seq})")),
+            // A row that is compared with a sub-select finds no range of an index.
+            Self::Postgres => Expr::cust(format!("(xid >= {xid} AND (xid > {xid} OR seq > {seq}))")),
+        }
+    }
+
+    /// Whether the statistics are at a place that the feed has not come to, as a query.
+    pub(super) fn is_ahead_of_feed(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None, // its numbers are in the file
+            Self::Postgres => Some(
+                "SELECT xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state",
+            ),
+        }
+    }
+
     /// Whether an event's transaction and all before it have ended, as SQL.
     pub(super) fn settled(self) -> Option<Expr> {
         match self {

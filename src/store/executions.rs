@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use entity::change_event::Kind;
 use entity::{execution, execution_payload, log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
@@ -416,6 +415,7 @@ impl WriteTx {
         let mut payloads = Vec::new();
         let mut streams = Vec::with_capacity(new.len());
         let mut words = Vec::with_capacity(new.len());
+        let mut runs = Vec::with_capacity(new.len());
         for NewExecution { mut row, payload } in new {
             stamp.tenant_id().clone_into(&mut row.tenant_id);
             stamp.owner_id().clone_into(&mut row.owner_id);
@@ -424,6 +424,7 @@ impl WriteTx {
             if !payload.is_empty() {
                 payloads.push(payload_row(&row, payload));
             }
+            runs.push(row.clone());
             rows.push(row.into_active_model());
         }
         match insert_many::<execution::Entity>(self, rows, None).await {
@@ -433,6 +434,7 @@ impl WriteTx {
         insert_many::<execution_payload::Entity>(self, payloads, None).await.map_err(failed)?;
         insert_many::<log_stream::Entity>(self, streams, None).await.map_err(failed)?;
         self.save_words(words).await?;
+        self.note_version_runs(&runs).await?;
         Ok(true)
     }
 
@@ -500,7 +502,7 @@ impl WriteTx {
 
     /// The one way out for executions, whoever deletes them.
     pub(super) async fn remove_executions(&self, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
-        self.record_changes(Kind::Deleted, rows, now).await?;
+        self.record_deleted(rows, now).await?;
         let mut keys: Vec<_> = rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
         // In the order in which everybody locks logs, also from one part to the next.
         keys.sort_unstable();

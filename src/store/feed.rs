@@ -8,8 +8,11 @@ use super::WriteTx;
 use super::executions::ExecutionRow;
 use super::failure::failed;
 use super::scoped::Reader;
+use super::stats::figures_of;
 use super::write::insert_many;
 use crate::clock::Timestamp;
+use crate::domain::execution::is_final;
+use crate::domain::stats::{Figures, Width, start_of};
 use crate::error::{Error, Result};
 
 /// A place in the feed, in commit order: everything up to it has been seen.
@@ -91,25 +94,65 @@ impl Reader<'_> {
 }
 
 impl WriteTx {
-    /// Puts changes into the feed; they appear when this transaction commits.
+    /// Puts new executions into the feed; they appear when this transaction commits. As with the next two, the statistics
+    /// change with them: there is no other way to change either.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn record_changes(&self, kind: Kind, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
-        let events = rows
-            .iter()
-            .map(|row| change_event::ActiveModel {
-                seq: NotSet,
-                xid: NotSet,
-                tenant_id: Set(row.tenant_id.clone()),
-                owner_id: Set(row.owner_id.clone()),
-                kind: Set(kind),
-                execution_id: Set(row.id),
-                revision: Set(row.revision),
-                created_at: Set(now),
-            })
-            .collect();
+    pub async fn record_created(&self, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
+        let event = |row: &&ExecutionRow| event(Kind::Created, row, &figures_of(row), now);
+        self.insert_events(rows.iter().map(event).collect()).await
+    }
+
+    /// Puts changes into the feed: each execution as it was, and as it is now.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_changed(
+        &self,
+        changes: &[(&ExecutionRow, &ExecutionRow)],
+        now: Timestamp,
+    ) -> Result<()> {
+        let event = |(before, after): &(&ExecutionRow, &ExecutionRow)| {
+            let kind = if is_final(after.status) { Kind::Finished } else { Kind::Updated };
+            let mut figures = figures_of(after);
+            figures.subtract(&figures_of(before));
+            event(kind, after, &figures, now)
+        };
+        self.insert_events(changes.iter().map(event).collect()).await
+    }
+
+    /// Puts deletions into the feed: each execution as it was.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_deleted(&self, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
+        let event = |row: &&ExecutionRow| event(Kind::Deleted, row, &figures_of(row).negated(), now);
+        self.insert_events(rows.iter().map(event).collect()).await
+    }
+
+    async fn insert_events(&self, events: Vec<change_event::ActiveModel>) -> Result<()> {
         insert_many::<change_event::Entity>(self, events, None).await.map_err(failed)
+    }
+}
+
+fn event(kind: Kind, row: &ExecutionRow, figures: &Figures, now: Timestamp) -> change_event::ActiveModel {
+    let counts = !figures.is_zero();
+    change_event::ActiveModel {
+        seq: NotSet,
+        xid: NotSet,
+        tenant_id: Set(row.tenant_id.clone()),
+        owner_id: Set(row.owner_id.clone()),
+        kind: Set(kind),
+        execution_id: Set(row.id),
+        revision: Set(row.revision),
+        created_at: Set(now),
+        mode: Set(counts.then_some(row.mode)),
+        code_agent_id: Set(row.code_agent_id.filter(|_| counts)),
+        workflow_id: Set(row.workflow_id.clone().filter(|_| counts)),
+        project_key: Set(row.project_key.clone().filter(|_| counts)),
+        hour: Set(counts.then(|| start_of(Width::Hour, row.created_at))),
+        figures: Set(counts.then(|| figures.encode())),
     }
 }
 

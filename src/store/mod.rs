@@ -57,10 +57,12 @@ mod projects;
 mod scoped;
 mod search;
 mod silence;
+mod stats;
 mod system;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sea_orm::{
     AccessMode, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
@@ -87,6 +89,7 @@ pub use logs::{
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};
 pub use silence::{Checked, SilenceRule, first_check_at};
+pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow};
 
 use dialect::Dialect;
 use failure::failed;
@@ -101,6 +104,8 @@ struct Pools {
     /// SQLite has one writer: a pool of one connection, so that writers wait in line instead of failing with `BUSY`.
     write: DatabaseConnection,
     dialect: Dialect,
+    /// Whether the statistics have been seen to be complete: they stay so.
+    has_statistics: AtomicBool,
 }
 
 impl Store {

@@ -49,7 +49,9 @@ owned!(
     code_source,
     code_publish,
     generation,
-    generation_manifest
+    generation_manifest,
+    statistic,
+    code_version_run
 );
 
 /// Reads what one viewer may see.
@@ -104,6 +106,31 @@ impl<'c> Reader<'c> {
         self.scope.tenant_id()
     }
 
+    /// All rows of some selects that have the same columns, each of its own table, in one statement and in no order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn union_of<R: FromQueryResult + Send + Sync>(
+        &self,
+        parts: Vec<Part>,
+    ) -> Result<Vec<R>> {
+        let mut parts = parts.into_iter().map(|Part(query)| query);
+        let Some(mut union) = parts.next() else { return Ok(Vec::new()) };
+        union.unions(parts.map(|query| (UnionType::All, query)));
+        let statement = self.dialect.backend().build(&union);
+        R::find_by_statement(statement).all(self.connection()).await.map_err(failed)
+    }
+
+    /// Whose rows are read, when that is only one owner's.
+    pub(super) fn only_owner(&self) -> Option<&str> {
+        self.scope.owner_id()
+    }
+
+    /// Whether rows of every tenant are read.
+    pub(super) fn reads_every_tenant(&self) -> bool {
+        self.scope.tenant_id().is_none()
+    }
+
     pub(super) fn connection(&self) -> &DatabaseExecutor<'c> {
         &self.connection
     }
@@ -131,6 +158,10 @@ pub(super) struct ScopedSelect<'r, 'c, E: EntityTrait> {
     select: Select<E>,
     condition: Condition,
 }
+
+/// A select under its scope that is to be a part of a union: see [`Reader::union_of`].
+#[derive(Debug)]
+pub(super) struct Part(SelectStatement);
 
 impl<E: Owned> ScopedSelect<'_, '_, E> {
     /// Only rows for which `condition` holds, too.
@@ -236,6 +267,12 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
             .fold(self.scoped().select_only(), |select, (name, expression)| select.expr_as(expression, name));
         let row = select.into_model::<R>().one(reader.connection()).await.map_err(failed)?;
         row.ok_or_else(|| Error::internal("an aggregate gave no row"))
+    }
+
+    /// These expressions of all rows, by name, as a part of a union.
+    pub(super) fn part(self, expressions: Vec<(&'static str, Expr)>) -> Part {
+        let named = |select: Select<E>, (name, expression)| select.expr_as(expression, name);
+        Part(expressions.into_iter().fold(self.scoped().select_only(), named).into_query())
     }
 
     fn scoped(self) -> Select<E> {

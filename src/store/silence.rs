@@ -5,7 +5,6 @@
 //! sign of life costs no write of its own.
 
 use chrono::TimeDelta;
-use entity::change_event::Kind;
 use entity::{execution, log_stream};
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
@@ -91,18 +90,21 @@ impl Store {
                     row.check_at = Some(last_sign + TimeDelta::seconds(seconds));
                 }
                 Some(seconds) => {
+                    let before = row.clone();
                     row.status = Status::Failed;
                     let duration = row.started_at.map(|started_at| duration_ms(started_at, now));
                     end(row, now, duration, now);
                     row.revision += 1;
                     row.updated_at = now;
-                    ended.push((row.clone(), silence_error(seconds)));
+                    ended.push((before, row.clone(), silence_error(seconds)));
                 }
             }
         }
         let rows = due.len();
-        let (ended_rows, errors): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
-        tx.record_changes(Kind::Finished, &ended_rows.iter().collect::<Vec<_>>(), now).await?;
+        let changes: Vec<_> = ended.iter().map(|(before, after, _)| (before, after)).collect();
+        tx.record_changed(&changes, now).await?;
+        let (ended_rows, errors): (Vec<_>, Vec<_>) =
+            ended.into_iter().map(|(_, after, error)| (after, error)).unzip();
         let keys = ended_rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
         tx.close_logs(keys, now).await?;
         let payloads =

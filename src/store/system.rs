@@ -1,7 +1,7 @@
 //! What is done without a viewer: a closed list, by name. Each says why it may.
 
 use entity::{change_event, execution, log_stream};
-use sea_orm::sea_query::LockType;
+use sea_orm::sea_query::{ExprTrait as _, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, Statement,
@@ -92,8 +92,8 @@ impl Store {
         }
     }
 
-    /// Removes at most `rows` events of the change feed that are older than `before`; says how many. Events have no data
-    /// of their own, and no cursor reaches back that far.
+    /// Removes at most `rows` events of the change feed that are older than `before`; says how many. No cursor reaches back
+    /// that far, and the statistics have them.
     ///
     /// # Errors
     /// What the database says.
@@ -103,6 +103,7 @@ impl Store {
             .select_only()
             .column(change_event::Column::Seq)
             .filter(change_event::Column::CreatedAt.lt(before))
+            .filter(self.0.dialect.unfolded().not())
             .order_by_asc(change_event::Column::CreatedAt)
             .limit(rows)
             .into_tuple()

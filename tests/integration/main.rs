@@ -28,6 +28,7 @@ mod retries;
 mod search;
 mod silence;
 mod statements;
+mod stats;
 mod storage;
 mod tails;
 mod two_processes;

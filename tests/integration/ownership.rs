@@ -147,6 +147,20 @@ const FIELDS: &[Field] = &[
     ),
     // Those of others are tried where there is one: `deletions` needs a thousand executions for it.
     field("Query.deletion", NONE, "/deletion", "query ($id: ID!) { deletion(id: $id) { id } }"),
+    field(
+        "Query.stats",
+        READ,
+        "/stats/totalExecutions",
+        "query ($agent: ID!) { stats(filter: { codeAgentId: $agent }) {
+            totalExecutions series(by: HOUR) { stats { totalExecutions } }
+        } }",
+    ),
+    field(
+        "Query.registryStats",
+        READ,
+        "/registryStats/publishes",
+        "{ registryStats { codeAgents versions publishes validationFailures agentExecutions reuseRate } }",
+    ),
     field("Query.changesCursor", OWN, "/changesCursor", "{ changesCursor }"),
     field(
         "Mutation.createCodeAgent",
@@ -289,6 +303,12 @@ const FIELDS: &[Field] = &[
         FOLLOW,
         "/logTail/lines",
         "subscription ($id: ID!) { logTail(executionId: $id) { lines { message } } }",
+    ),
+    field(
+        "Subscription.statsChanged",
+        READ,
+        "/statsChanged/totalExecutions",
+        "subscription ($agent: ID!) { statsChanged(filter: { codeAgentId: $agent }) { totalExecutions } }",
     ),
     field(
         "Subscription.generationChanged",
@@ -752,7 +772,7 @@ mod in_postgresql {
     }
 
     /// Tables that belong to nobody but the server.
-    const SYSTEM_TABLES: [&str; 3] = ["job", "server_secret", "deletion_item"];
+    const SYSTEM_TABLES: [&str; 4] = ["job", "server_secret", "deletion_item", "statistic_state"];
 
     async fn connect(server: &Server) -> PgConnection {
         let Database::Postgres { superuser_url, .. } = server.database() else {

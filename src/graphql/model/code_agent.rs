@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::{CodeVersion, CodeVersionConnection, ExecutionConnection, LogLine, PageInfo, lines};
+use super::{
+    CodeVersion, CodeVersionConnection, ExecutionConnection, ExecutionStats, LogLine, PageInfo, lines,
+};
 use crate::domain::code::{Filter, split_tags};
 use crate::domain::page::{Cursor, PageArgs, Rows};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
-use crate::graphql::input::{ExecutionFilter, ExecutionOrder, LogFilter};
+use crate::graphql::input::{ExecutionFilter, ExecutionOrder, LogFilter, span};
 use crate::graphql::scalars::{BigInt, DateTime};
 use crate::graphql::siblings::AgentSiblings;
 use crate::store::CodeAgentRow;
@@ -137,6 +139,16 @@ impl CodeAgent {
         let filter = filter.unwrap_or_default().check("filter")?;
         let lines = context.service().code_agent_logs(context.viewer()?, &self.row, &filter, rows).await?;
         Ok(lines.into_iter().map(|(execution_id, line)| LogLine::new(execution_id, line)).collect())
+    }
+
+    /// What its executions add up to.
+    async fn stats(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only those that were created at this time or later.")] from: Option<DateTime>,
+        #[graphql(desc = "Only those that were created before this time.")] to: Option<DateTime>,
+    ) -> Result<ExecutionStats, ApiError> {
+        Ok(self.siblings.stats(context, self.row.id, span("to", from, to)?).await?)
     }
 }
 

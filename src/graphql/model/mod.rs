@@ -13,6 +13,7 @@ mod log_object;
 mod node;
 mod page;
 mod project;
+mod stats;
 mod viewer;
 mod workflow_run;
 
@@ -29,5 +30,6 @@ pub(super) use log_object::LogObject;
 pub(super) use node::Node;
 pub(super) use page::PageInfo;
 pub(super) use project::{Project, ProjectConnection};
+pub(super) use stats::{ExecutionStats, RegistryStats, StatsSet};
 pub(super) use viewer::Viewer;
 pub(super) use workflow_run::WorkflowRun;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::{Generation, GenerationConnection, PageInfo};
+use super::{ExecutionStats, Generation, GenerationConnection, PageInfo};
 use crate::domain::page::{Cursor, PageArgs, Rows};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
+use crate::graphql::input::span;
 use crate::graphql::scalars::{BigInt, DateTime};
 use crate::graphql::siblings::ProjectSiblings;
 use crate::store::ProjectRow;
@@ -72,6 +73,16 @@ impl Project {
     /// The generation that was saved last, of those that have not been deleted; null when there is none.
     async fn latest_generation(&self, context: &Context<'_>) -> Option<async_graphql::Result<Generation>> {
         self.siblings.latest(context, self.row.id).await.nullable()
+    }
+
+    /// What the executions that name it add up to.
+    async fn stats(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only those that were created at this time or later.")] from: Option<DateTime>,
+        #[graphql(desc = "Only those that were created before this time.")] to: Option<DateTime>,
+    ) -> Result<ExecutionStats, ApiError> {
+        Ok(self.siblings.stats(context, self.row.id, span("to", from, to)?).await?)
     }
 }
 

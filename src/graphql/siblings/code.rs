@@ -7,14 +7,18 @@ use async_graphql::Context;
 use uuid::Uuid;
 
 use super::super::context::ContextExt as _;
+use super::stats::StatsSiblings;
 use super::{Loaded, find};
+use crate::domain::stats::Span;
 use crate::error::Result;
-use crate::graphql::model::{CodeAgent, CodeVersion};
-use crate::store::{CodeAgentRow, CodeVersionKey, CodeVersionRow};
+use crate::graphql::model::{CodeAgent, CodeVersion, ExecutionStats};
+use crate::store::{CodeAgentRow, CodeVersionKey, CodeVersionRow, StatsOf};
 
 /// The code agents of one page, and what was read for them.
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct AgentSiblings {
+    agents: Vec<(String, Uuid)>,
+    stats: StatsSiblings,
     newest: BTreeSet<CodeVersionKey>,
     newest_versions: Loaded<Uuid, CodeVersion>,
     /// Numbers are arguments, so that there is one load for each.
@@ -25,7 +29,19 @@ impl AgentSiblings {
     /// The siblings of a page with these rows.
     pub(in crate::graphql) fn of(rows: &[CodeAgentRow]) -> Self {
         let newest = rows.iter().map(|row| (row.tenant_id.clone(), row.id, row.latest_version));
-        Self { newest: newest.collect(), ..Self::default() }
+        let agents = rows.iter().map(|row| (row.tenant_id.clone(), row.id));
+        Self { agents: agents.collect(), newest: newest.collect(), ..Self::default() }
+    }
+
+    /// The statistics of one of them.
+    pub(in crate::graphql) async fn stats(
+        &self,
+        context: &Context<'_>,
+        id: Uuid,
+        span: Span,
+    ) -> Result<ExecutionStats> {
+        let at = self.agents.iter().position(|(_, agent)| *agent == id);
+        self.stats.find(context, || StatsOf::CodeAgents(self.agents.clone()), span, at).await
     }
 
     /// The newest version of one of them.

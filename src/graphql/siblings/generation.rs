@@ -8,16 +8,20 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::super::context::ContextExt as _;
+use super::stats::StatsSiblings;
 use super::{Loaded, find};
 use crate::domain::manifest::{Manifest, ManifestFile, ProjectPath};
+use crate::domain::stats::Span;
 use crate::error::{Error, Result};
-use crate::graphql::model::{Generation, GenerationFile, Project};
+use crate::graphql::model::{ExecutionStats, Generation, GenerationFile, Project};
 use crate::service::{Compared, Contents};
-use crate::store::{GenerationRow, ProjectRow};
+use crate::store::{GenerationRow, ProjectRow, StatsOf};
 
 /// The projects of one page, and what was read for them.
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct ProjectSiblings {
+    all: Vec<ProjectRow>,
+    stats: StatsSiblings,
     projects: Vec<(String, Uuid)>,
     latest: Loaded<Uuid, Generation>,
 }
@@ -28,7 +32,20 @@ impl ProjectSiblings {
         // Before the first there is nothing to look for.
         let saved = rows.iter().filter(|row| row.latest_version > 0);
         let projects = saved.map(|row| (row.tenant_id.clone(), row.id)).collect();
-        Self { projects, ..Self::default() }
+        Self { all: rows.to_vec(), projects, ..Self::default() }
+    }
+
+    /// The statistics of one of them.
+    pub(in crate::graphql) async fn stats(
+        &self,
+        context: &Context<'_>,
+        id: Uuid,
+        span: Span,
+    ) -> Result<ExecutionStats> {
+        let at = self.all.iter().position(|row| row.id == id);
+        let key = |row: &ProjectRow| (row.tenant_id.clone(), row.key.clone());
+        let of = || StatsOf::Projects(self.all.iter().map(key).collect());
+        self.stats.find(context, of, span, at).await
     }
 
     /// The newest generation of one of them.

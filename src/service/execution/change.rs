@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
@@ -195,11 +194,13 @@ impl Service {
         check_generations(&tx.reader(viewer), &named.collect::<Vec<_>>()).await?;
         let mut answers = Vec::with_capacity(changes.len());
         let mut changed = Vec::new();
+        let mut befores = Vec::new();
         let mut payloads = Vec::new();
         let mut heartbeats = Vec::new();
         for change in changes {
             let mut execution = executions.remove(&change.id).ok_or(Error::NotFound { what: "execution" })?;
-            if let Some(payload) = apply(change, execution.row_mut(), now)? {
+            if let Some(Applied { before, payload }) = apply(change, execution.row_mut(), now)? {
+                befores.push(before);
                 payloads.push((execution.row().clone(), payload));
                 changed.push(execution.clone());
             } else if !is_final(execution.row().status) {
@@ -207,11 +208,10 @@ impl Service {
             }
             answers.push(execution.into_row());
         }
-        let (finished, updated): (Vec<_>, Vec<_>) =
-            payloads.iter().map(|(row, _)| row).partition(|row| is_final(row.status));
-        tx.record_changes(Kind::Finished, &finished, now).await?;
-        tx.record_changes(Kind::Updated, &updated, now).await?;
-        let ended = finished.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
+        let rows = || payloads.iter().map(|(row, _)| row);
+        tx.record_changed(&befores.iter().zip(rows()).collect::<Vec<_>>(), now).await?;
+        let finished = rows().filter(|row| is_final(row.status));
+        let ended = finished.map(|row| (row.tenant_id.clone(), row.id)).collect();
         // A call that changes nothing is a runner that says it lives.
         tx.save_log_states(heartbeats, ended, now).await?;
         let woken: Vec<_> = changed.iter().flat_map(|execution| topics(execution.row())).collect();
@@ -244,8 +244,14 @@ fn from_update(at: String, update: Update) -> Result<Change> {
     })
 }
 
+/// What came of a change.
+struct Applied {
+    before: ExecutionRow,
+    payload: PayloadChange,
+}
+
 /// Applies a change to a row; `None` when there is nothing to change.
-fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Option<PayloadChange>> {
+fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Option<Applied>> {
     let Change { at, payload, .. } = change;
     if change.is_done_in == Some(row.status) {
         return Ok(None);
@@ -283,7 +289,7 @@ fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Optio
     }
     row.revision += 1;
     row.updated_at = now;
-    Ok(Some(payload))
+    Ok(Some(Applied { before, payload }))
 }
 
 /// What goes with a status.

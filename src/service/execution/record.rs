@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
@@ -123,7 +122,7 @@ impl Service {
         if !tx.insert_executions(&stamp, created).await? {
             return Ok(None);
         }
-        tx.record_changes(Kind::Created, &created_rows.iter().collect::<Vec<_>>(), now).await?;
+        tx.record_created(&created_rows.iter().collect::<Vec<_>>(), now).await?;
         tx.commit().await?;
         self.wakeups.announce(created_rows.iter().flat_map(topics));
         created_rows.iter().for_each(|row| self.tell_finished(&row.owner_id, row));

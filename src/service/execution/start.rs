@@ -1,6 +1,5 @@
 //! Starting an execution.
 
-use entity::change_event::Kind;
 use uuid::Uuid;
 
 use super::super::Service;
@@ -83,7 +82,7 @@ impl Service {
             let started = self.find_started(viewer, &stamp, execution.id).await?;
             return started.ok_or_else(|| id_is_taken("input.id"));
         }
-        tx.record_changes(Kind::Created, &[&execution], now).await?;
+        tx.record_created(&[&execution], now).await?;
         tx.commit().await?;
         self.wakeups.announce(topics(&execution));
         let ExecutionRow { id, mode, code_agent_id, .. } = execution;

@@ -1,0 +1,429 @@
+//! Reading statistics: few rows, and what has changed since.
+
+use std::collections::{BTreeMap, HashMap};
+
+use entity::{change_event, code_agent, code_publish, code_version, code_version_run, execution, statistic};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{ColumnTrait, Condition, FromQueryResult};
+use uuid::Uuid;
+
+use super::{Counted, EVERY_TENANT, subject_id};
+use crate::clock::Timestamp;
+use crate::domain::execution::{Mode, Status};
+use crate::domain::stats::{Bucket, Figures, Span, Stretch, Subject, Width, parts};
+use crate::error::Result;
+use crate::store::scoped::{Part, Reader, ScopedSelect, any_of};
+
+/// Whose statistics: each has its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatsOf {
+    /// The executions that meet these conditions, together.
+    Matching(Subject),
+    /// Those of code agents, by tenant and id.
+    CodeAgents(Vec<(String, Uuid)>),
+    /// Those of projects, by tenant and key.
+    Projects(Vec<(String, String)>),
+}
+
+/// Which statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatsQuery {
+    pub of: StatsOf,
+    pub mode: Option<Mode>,
+    /// When the executions were created.
+    pub span: Span,
+}
+
+/// A part of what was asked for.
+#[derive(Debug, Clone)]
+pub struct StatsRow {
+    /// Whose it is, by its place in the query.
+    pub of: usize,
+    /// When the executions were created, or the beginning of the hour, day or month of that.
+    pub start: Timestamp,
+    pub mode: Mode,
+    pub figures: Figures,
+}
+
+/// What there is of code agents, and what became of publishing.
+#[derive(Debug, Clone, Default, FromQueryResult)]
+pub struct RegistryCounts {
+    pub code_agents: i64,
+    pub versions: i64,
+    pub publishes: i64,
+    pub validation_failures: i64,
+    /// Executions that were the first to run their version.
+    pub first_runs: i64,
+}
+
+/// A row of the union: figures as they are stored, or an execution.
+#[derive(Debug, FromQueryResult)]
+struct Found {
+    tenant_id: String,
+    code_agent_id: Option<Uuid>,
+    project_key: Option<String>,
+    start: Timestamp,
+    mode: Mode,
+    figures: Option<Vec<u8>>,
+    status: Option<Status>,
+    code_version: Option<i32>,
+    input_tokens: Option<i64>,
+    cached_input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    cost_microusd: Option<i64>,
+    duration_ms: Option<i64>,
+    visual_enabled: Option<bool>,
+    visual_events_captured: Option<i64>,
+    visual_stream_duration_ms: Option<i64>,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct First {
+    start: Option<Timestamp>,
+}
+
+/// The columns of a table that statistics are asked by.
+struct Columns<C> {
+    tenant: C,
+    owner: C,
+    code_agent: C,
+    workflow: C,
+    project: C,
+}
+
+impl Reader<'_> {
+    /// The rows that add up to what was asked for, none wider than `widest`; executions at the ends of the span, where it
+    /// cuts through an hour, one by one. All of them are of one moment.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn statistics(&self, query: &StatsQuery, widest: Width) -> Result<Vec<StatsRow>> {
+        let Some(query) = self.narrowed(query) else { return Ok(Vec::new()) };
+        let parts = parts(query.span, widest);
+        // Those with real columns come first: they tell PostgreSQL the types of the others' nulls.
+        let mut union: Vec<_> = parts.edges.iter().map(|edge| self.edge(&query, *edge)).collect();
+        union.extend(parts.stretches.iter().map(|stretch| self.stretch(&query, *stretch)));
+        union.extend(parts.hours.map(|hours| self.unfolded(&query, hours)));
+        let found: Vec<Found> = self.union_of(union).await?;
+        let places = Places::of(&query.of);
+        found.into_iter().filter_map(|found| Some((places.find(&found)?, found))).map(row).collect()
+    }
+
+    /// The beginning of the first day that has executions, of any of those that are asked for.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn first_day_of_statistics(&self, query: &StatsQuery) -> Result<Option<Timestamp>> {
+        let Some(query) = self.narrowed(query) else { return Ok(None) };
+        let day = Stretch { width: Bucket::Day.into(), starts: Span { from: None, to: query.span.to } };
+        let first = |column: &str| vec![("start", Expr::cust(format!("min({column})")))];
+        let rows = self.rows(&query, day).part(first("start"));
+        let events = self.events(&query, day.starts).part(first("hour"));
+        let first: Vec<First> = self.union_of(vec![rows, events]).await?;
+        Ok(first.into_iter().filter_map(|first| first.start).min())
+    }
+
+    /// What there is of code agents of the span.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn registry_counts(&self, span: Span) -> Result<RegistryCounts> {
+        let agents = self.select::<code_agent::Entity>().filter(within(code_agent::Column::CreatedAt, span));
+        let versions =
+            self.select::<code_version::Entity>().filter(within(code_version::Column::CreatedAt, span));
+        let publishes =
+            self.select::<code_publish::Entity>().filter(within(code_publish::Column::CreatedAt, span));
+        let first_execution = Query::select()
+            .expr(Expr::val(1))
+            .from(execution::Entity)
+            .cond_where(
+                Condition::all()
+                    .add(Expr::cust("execution.tenant_id = code_version_run.tenant_id"))
+                    .add(Expr::cust("execution.id = code_version_run.execution_id"))
+                    .add(execution::Column::DiscardAt.is_null())
+                    .add(within(execution::Column::CreatedAt, span)),
+            )
+            .take();
+        let runs = self.select::<code_version_run::Entity>().filter(Expr::exists(first_execution));
+        let count = |name: &str| CASES.map(|case| (case, count_of(case == name)));
+        let failures = "coalesce(sum(CASE WHEN outcome IN ('KEPT_INVALID', 'REFUSED') THEN 1 ELSE 0 END), 0)";
+        let mut attempts = count("publishes");
+        attempts[3].1 = Expr::cust(format!("CAST({failures} AS bigint)"));
+        let counts: Vec<RegistryCounts> = self
+            .union_of(vec![
+                agents.part(count("code_agents").into()),
+                versions.part(count("versions").into()),
+                publishes.part(attempts.into()),
+                runs.part(count("first_runs").into()),
+            ])
+            .await?;
+        Ok(counts.into_iter().fold(RegistryCounts::default(), |sum, counts| RegistryCounts {
+            code_agents: sum.code_agents + counts.code_agents,
+            versions: sum.versions + counts.versions,
+            publishes: sum.publishes + counts.publishes,
+            validation_failures: sum.validation_failures + counts.validation_failures,
+            first_runs: sum.first_runs + counts.first_runs,
+        }))
+    }
+
+    /// The query under this reader's scope; `None` when nothing of it is to be seen. Only rows that are counted by their
+    /// owner can be limited to one.
+    fn narrowed(&self, query: &StatsQuery) -> Option<StatsQuery> {
+        let mut query = query.clone();
+        if let (StatsOf::Matching(subject), Some(owner_id)) = (&mut query.of, self.only_owner()) {
+            match &subject.owner_id {
+                Some(asked) if asked != owner_id => return None,
+                _ => subject.owner_id = Some(owner_id.to_owned()),
+            }
+        }
+        Some(query)
+    }
+
+    fn stretch(&self, query: &StatsQuery, stretch: Stretch) -> Part {
+        use statistic::Column as C;
+        self.rows(query, stretch).part(stored(&query.of, C::CodeAgentId, C::ProjectKey, "start"))
+    }
+
+    fn rows(&self, query: &StatsQuery, stretch: Stretch) -> ScopedSelect<'_, '_, statistic::Entity> {
+        use statistic::Column as C;
+        self.select::<statistic::Entity>()
+            .filter(self.subjects(&query.of))
+            .filter(C::Width.eq(stretch.width))
+            .filter(within(C::Start, stretch.starts))
+            .filter(Expr::cust("epoch = (SELECT epoch FROM statistic_state)"))
+            .filter(Condition::all().add_option(query.mode.map(|mode| C::Mode.eq(mode))))
+    }
+
+    /// Which rows those are: by what their conditions hash to.
+    fn subjects(&self, of: &StatsOf) -> Condition {
+        use statistic::Column as C;
+        let owner_id = self.only_owner().map(str::to_owned);
+        let mut by_tenant: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
+        match of {
+            StatsOf::Matching(subject) => {
+                let everybody = *subject == Subject::default() && self.reads_every_tenant();
+                return Condition::all()
+                    .add(C::Subject.eq(subject_id(subject)))
+                    .add_option(everybody.then(|| C::TenantId.eq(EVERY_TENANT)));
+            }
+            StatsOf::CodeAgents(keys) => {
+                for (tenant_id, id) in keys {
+                    let subject = Subject {
+                        code_agent_id: Some(*id),
+                        owner_id: owner_id.clone(),
+                        ..Subject::default()
+                    };
+                    by_tenant.entry(tenant_id).or_default().push(subject_id(&subject));
+                }
+            }
+            StatsOf::Projects(keys) => {
+                for (tenant_id, key) in keys {
+                    let project_key = Some(key.clone());
+                    let subject = Subject { project_key, owner_id: owner_id.clone(), ..Subject::default() };
+                    by_tenant.entry(tenant_id).or_default().push(subject_id(&subject));
+                }
+            }
+        }
+        let of_tenant = |(tenant_id, subjects): (&str, Vec<Uuid>)| {
+            C::TenantId.eq(tenant_id).and(C::Subject.is_in(subjects))
+        };
+        any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
+    }
+
+    /// What has changed since.
+    fn unfolded(&self, query: &StatsQuery, hours: Span) -> Part {
+        use change_event::Column as C;
+        self.events(query, hours).part(stored(&query.of, C::CodeAgentId, C::ProjectKey, "hour"))
+    }
+
+    fn events(&self, query: &StatsQuery, hours: Span) -> ScopedSelect<'_, '_, change_event::Entity> {
+        use change_event::Column as C;
+        let columns = Columns {
+            tenant: C::TenantId,
+            owner: C::OwnerId,
+            code_agent: C::CodeAgentId,
+            workflow: C::WorkflowId,
+            project: C::ProjectKey,
+        };
+        self.select::<change_event::Entity>()
+            .filter(self.dialect.unfolded())
+            .filter(C::Hour.is_not_null())
+            .filter(within(C::Hour, hours))
+            .filter(columns.of(&query.of))
+            .filter(Condition::all().add_option(query.mode.map(|mode| C::Mode.eq(mode))))
+    }
+
+    /// Executions that were created within less than an hour.
+    fn edge(&self, query: &StatsQuery, (from, to): (Timestamp, Timestamp)) -> Part {
+        use execution::Column as C;
+        let columns = Columns {
+            tenant: C::TenantId,
+            owner: C::OwnerId,
+            code_agent: C::CodeAgentId,
+            workflow: C::WorkflowId,
+            project: C::ProjectKey,
+        };
+        let mut expressions = told_apart(&query.of, C::CodeAgentId, C::ProjectKey, C::CreatedAt.into_expr());
+        expressions.push(("figures", null("bytea")));
+        let values = [
+            C::Status,
+            C::CodeVersion,
+            C::InputTokens,
+            C::CachedInputTokens,
+            C::OutputTokens,
+            C::CostMicrousd,
+            C::DurationMs,
+            C::VisualEnabled,
+            C::VisualEventsCaptured,
+            C::VisualStreamDurationMs,
+        ];
+        expressions
+            .extend(VALUES.into_iter().map(|(name, _)| name).zip(values.map(|value| value.into_expr())));
+        self.select::<execution::Entity>()
+            .filter(C::DiscardAt.is_null())
+            .filter(within(C::CreatedAt, Span { from: Some(from), to: Some(to) }))
+            .filter(columns.of(&query.of))
+            .filter(Condition::all().add_option(query.mode.map(|mode| C::Mode.eq(mode))))
+            .part(expressions)
+    }
+}
+
+impl<C: ColumnTrait> Columns<C> {
+    /// The rows that count, as they are themselves.
+    fn of(&self, of: &StatsOf) -> Condition {
+        match of {
+            StatsOf::Matching(Subject { owner_id, code_agent_id, workflow_id, project_key }) => {
+                Condition::all()
+                    .add_option(owner_id.as_ref().map(|id| self.owner.eq(id)))
+                    .add_option(code_agent_id.map(|id| self.code_agent.eq(id)))
+                    .add_option(workflow_id.as_ref().map(|id| self.workflow.eq(id)))
+                    .add_option(project_key.as_ref().map(|key| self.project.eq(key)))
+            }
+            StatsOf::CodeAgents(keys) => self.any(self.code_agent, keys),
+            StatsOf::Projects(keys) => self.any(self.project, keys),
+        }
+    }
+
+    fn any<V: Clone + Into<sea_orm::Value>>(&self, column: C, keys: &[(String, V)]) -> Condition {
+        let mut by_tenant: BTreeMap<&str, Vec<V>> = BTreeMap::new();
+        for (tenant_id, value) in keys {
+            by_tenant.entry(tenant_id).or_default().push(value.clone());
+        }
+        let of_tenant =
+            |(tenant_id, values): (&str, Vec<V>)| self.tenant.eq(tenant_id).and(column.is_in(values));
+        any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
+    }
+}
+
+/// Where in a query a row belongs.
+enum Places<'q> {
+    One,
+    CodeAgents(HashMap<Uuid, usize>),
+    Projects(HashMap<(&'q str, &'q str), usize>),
+}
+
+impl<'q> Places<'q> {
+    fn of(of: &'q StatsOf) -> Self {
+        match of {
+            StatsOf::Matching(_) => Self::One,
+            StatsOf::CodeAgents(keys) => Self::CodeAgents(keys.iter().map(|(_, id)| *id).zip(0..).collect()),
+            StatsOf::Projects(keys) => {
+                let key = |(tenant_id, key): &'q (String, String)| (tenant_id.as_str(), key.as_str());
+                Self::Projects(keys.iter().map(key).zip(0..).collect())
+            }
+        }
+    }
+
+    fn find(&self, found: &Found) -> Option<usize> {
+        match self {
+            Self::One => Some(0),
+            Self::CodeAgents(places) => places.get(&found.code_agent_id?).copied(),
+            Self::Projects(places) => {
+                places.get(&(found.tenant_id.as_str(), found.project_key.as_deref()?)).copied()
+            }
+        }
+    }
+}
+
+fn row((of, found): (usize, Found)) -> Result<StatsRow> {
+    let Found { start, mode, .. } = found;
+    let figures = match (&found.figures, found.status) {
+        (Some(figures), _) => Figures::decode(figures)?,
+        (None, Some(status)) => Counted {
+            status,
+            has_code_agent: found.code_agent_id.is_some(),
+            has_code_version: found.code_version.is_some(),
+            input_tokens: found.input_tokens.unwrap_or(0),
+            cached_input_tokens: found.cached_input_tokens.unwrap_or(0),
+            output_tokens: found.output_tokens.unwrap_or(0),
+            cost_microusd: found.cost_microusd.unwrap_or(0),
+            duration_ms: found.duration_ms,
+            visual_enabled: found.visual_enabled.unwrap_or(false),
+            visual_events_captured: found.visual_events_captured.unwrap_or(0),
+            visual_stream_duration_ms: found.visual_stream_duration_ms.unwrap_or(0),
+        }
+        .figures(),
+        (None, None) => Figures::default(),
+    };
+    Ok(StatsRow { of, start, mode, figures })
+}
+
+/// What only executions have, and its type.
+const VALUES: [(&str, &str); 10] = [
+    ("status", "text"),
+    ("code_version", "integer"),
+    ("input_tokens", "bigint"),
+    ("cached_input_tokens", "bigint"),
+    ("output_tokens", "bigint"),
+    ("cost_microusd", "bigint"),
+    ("duration_ms", "bigint"),
+    ("visual_enabled", "boolean"),
+    ("visual_events_captured", "bigint"),
+    ("visual_stream_duration_ms", "bigint"),
+];
+
+/// The columns of a row that has figures.
+fn stored<C: ColumnTrait>(
+    of: &StatsOf,
+    code_agent: C,
+    project: C,
+    start: &'static str,
+) -> Vec<(&'static str, Expr)> {
+    let mut expressions = told_apart(of, code_agent, project, Expr::cust(start));
+    expressions.push(("figures", Expr::cust("figures")));
+    expressions.extend(VALUES.map(|(name, r#type)| (name, null(r#type))));
+    expressions
+}
+
+fn told_apart<C: ColumnTrait>(
+    of: &StatsOf,
+    code_agent: C,
+    project: C,
+    start: Expr,
+) -> Vec<(&'static str, Expr)> {
+    let by_project = matches!(of, StatsOf::Projects(_));
+    vec![
+        ("tenant_id", Expr::cust("tenant_id")),
+        ("code_agent_id", code_agent.into_expr()),
+        ("project_key", if by_project { project.into_expr() } else { null("text") }),
+        ("start", start),
+        ("mode", Expr::cust("mode")),
+    ]
+}
+
+/// A null of a type; SQLite takes any name for one.
+fn null(of_type: &str) -> Expr {
+    Expr::cust(format!("CAST(NULL AS {of_type})"))
+}
+
+fn within<C: ColumnTrait>(column: C, span: Span) -> Condition {
+    Condition::all()
+        .add_option(span.from.map(|from| column.gte(from)))
+        .add_option(span.to.map(|to| column.lt(to)))
+}
+
+const CASES: [&str; 5] = ["code_agents", "versions", "publishes", "validation_failures", "first_runs"];
+
+fn count_of(is_counted: bool) -> Expr {
+    Expr::cust(if is_counted { "count(*)" } else { "CAST(0 AS bigint)" })
+}

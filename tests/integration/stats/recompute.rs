@@ -1,0 +1,72 @@
+//! Counting anew gives what is there, and puts right what is wrong.
+
+use serde_json::{Value, json};
+
+use super::exact::{agent, check_everything, stats, summed_up, work};
+use crate::harness::{Server, Team, for_each_backend, soon};
+
+for_each_backend!(
+    a_recount_agrees_while_the_server_works,
+    a_recount_puts_right_what_is_wrong,
+    executions_from_before_there_were_statistics_are_counted,
+);
+
+async fn recount(server: &Server) -> String {
+    let output = server.run(&["recompute"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+async fn a_recount_agrees_while_the_server_works(server: Server) {
+    let team = Team::of(&server);
+    let agents = vec![agent(&team.owner).await, agent(&team.owner).await];
+    for _ in 0..3 {
+        let (.., said) = tokio::join!(
+            work(team.owner.clone(), agents.clone()),
+            work(team.colleague.clone(), agents.clone()),
+            recount(&server)
+        );
+        assert!(said.contains("The statistics agreed with them."), "{said}");
+    }
+    check_everything(&team, &agents, "after recounts").await;
+    summed_up(&server).await;
+    assert!(recount(&server).await.contains("The statistics agreed with them."));
+    check_everything(&team, &agents, "after a recount of everything").await;
+}
+
+async fn a_recount_puts_right_what_is_wrong(server: Server) {
+    let team = Team::of(&server);
+    let id = team.owner.start_any().await;
+    team.owner.complete(&id).await;
+    team.owner.start_any().await;
+    summed_up(&server).await;
+    server.kill9();
+    server.alter("DELETE FROM statistic WHERE width = 'ALL'").await;
+    server.restart().await;
+    let team = team.after_a_restart();
+    assert_eq!(stats(&team.owner, Value::Null).await["totalExecutions"], 0, "it is wrong now");
+    // Of nobody in particular, of the owner, and of all tenants.
+    assert!(recount(&server).await.contains("3 rows were wrong"));
+    assert_eq!(stats(&team.owner, Value::Null).await["totalExecutions"], 2);
+    assert!(recount(&server).await.contains("agreed"));
+}
+
+async fn executions_from_before_there_were_statistics_are_counted(server: Server) {
+    let team = Team::of(&server);
+    let agents = vec![agent(&team.owner).await, agent(&team.owner).await];
+    work(team.owner.clone(), agents.clone()).await;
+    server.kill9();
+    let output = server.run(&["migrate", "--down", "1"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server.restart().await;
+    let team = team.after_a_restart();
+    let document = "{ stats { totalExecutions } }";
+    soon("the count", async {
+        while let Err(refusal) = team.owner.try_query(document, json!({})).await {
+            assert_eq!(refusal.code(), "UNAVAILABLE", "it says that it does not know yet");
+        }
+    })
+    .await;
+    check_everything(&team, &agents, "after the upgrade").await;
+    assert!(recount(&server).await.contains("agreed"));
+}
