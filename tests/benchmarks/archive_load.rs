@@ -5,6 +5,9 @@
 //! for 120 seconds at 50 starts a second, with 1,000 executions open at once. It prints how far the objects are behind, the
 //! server's memory over time, and appends a second. The server, the database, S3 and the load share the machine.
 //!
+//! What is promised is tried on a quiet machine by `all 600` (lag p99 under 25 s, memory flat, every object equal) and by
+//! `all 900 50 600` (two minutes after an outage of ten nothing of it waits).
+//!
 //! With an outage S3 is away for so long, beginning after 20 s, while lines go on; it prints how long after its return no
 //! line waits longer than usual. SQLite has its objects in S3, too, then.
 
