@@ -83,7 +83,7 @@ impl Dialect {
         match self {
             Self::Sqlite => None, // its numbers are in the file
             Self::Postgres => Some(
-                "SELECT xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state",
+                "SELECT xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state WHERE id = 1",
             ),
         }
     }
