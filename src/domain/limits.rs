@@ -186,7 +186,7 @@ pub const SOURCE_READS_AT_ONCE_MAX: usize = 4;
 /// Hours or days of one `series`.
 pub const STATS_POINTS_MAX: Limit = limit("stats_points_max", 1_000);
 /// Hours or days of one `series` of all code agents or projects of a page together.
-pub const STATS_PAGE_POINTS_MAX: Limit = limit("stats_page_points_max", 20_000);
+pub const STATS_PAGE_POINTS_MAX: Limit = limit("stats_page_points_max", 5_000);
 /// How often a follower of statistics hears of them at most.
 pub const STATS_CHANGE_MILLISECONDS_MIN: u64 = 1_000;
 /// How often what has changed is added to the rows of the statistics.

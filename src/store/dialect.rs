@@ -109,7 +109,10 @@ impl Dialect {
     /// The events that are not in the rows of the statistics yet, by an index: the place up to which they are is read in the
     /// same statement.
     pub(super) fn unfolded(self) -> Expr {
-        let (xid, seq) = ("(SELECT xid FROM statistic_state)", "(SELECT seq FROM statistic_state)");
+        let (xid, seq) = (
+            "(SELECT xid FROM statistic_state WHERE id = 1)",
+            "(SELECT seq FROM statistic_state WHERE id = 1)",
+        );
         match self {
             Self::Sqlite => Expr::cust(format!("(xid = 0 AND seq > {seq})")),
             // A row that is compared with a sub-select finds no range of an index.
@@ -122,7 +125,7 @@ impl Dialect {
         match self {
             Self::Sqlite => None, // its numbers are in the file
             Self::Postgres => Some(
-                "SELECT xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state",
+                "SELECT xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state WHERE id = 1",
             ),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Backend, Client, Cloud, CloudKind, Server, Socket, Team, files, for_each_backend, get, id_of, line,
+    Backend, Client, Cloud, CloudKind, Server, Socket, Team, files, for_each_backend, get, id_of, line, soon,
     unique,
 };
 
@@ -19,6 +19,7 @@ for_each_backend!(
     work_in_the_background_scans_no_table,
     archiving_scans_no_table,
     keeping_history_in_order_scans_no_table,
+    summing_up_statistics_scans_no_table,
 );
 
 /// A server that logs each statement as a line of JSON.
@@ -67,7 +68,7 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
         ),
         format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ... on Execution {{ {EXECUTION} }} }} }}"),
         format!(
-            "query ($n: Int!) {{ projects(last: $n) {{ nodes {{ id key latestGeneration {{ {GENERATION} }} }} totalCount }} }}"
+            "query ($n: Int!) {{ projects(last: $n) {{ nodes {{ id key stats {{ failed }} latestGeneration {{ {GENERATION} }} }} totalCount }} }}"
         ),
         format!(
             "query ($n: Int!) {{ projects(last: 1) {{ nodes {{
@@ -78,6 +79,7 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
             "query ($n: Int!) {{ executions(first: $n, orderBy: OLDEST) {{ nodes {{ generation {{ {GENERATION} }} }} }} }}"
         ),
         "query ($n: Int!) { codeAgents(first: $n) { nodes {
+            stats { totalExecutions series(by: HOUR) { stats { failed } } } late: stats(from: \"2026-10-01T10:30:00Z\") { queued }
             name tags latestVersion { source codeAgent { id } } version(number: 1) { source } none: version(number: 9) { id }
         } totalCount } }"
             .into(),
@@ -154,7 +156,15 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         "query ($id: ID!) { execution(id: $id) { logs(first: 200) { nodes { seq } } } }",
         "{ activeExecutions(first: 50) { nodes { logs(last: 3) { nodes { seq } totalCount } } } }",
         "{ activeExecutions(first: 50) { nodes { logs(first: 200) { nodes { seq } } } } }",
-        "query ($project: ID!) { project(id: $project) { id } node(id: $project) { id } }",
+        "query ($project: ID!) { project(id: $project) { id stats { failed series(by: DAY) { end } } } node(id: $project) { id } }",
+        "query ($agent: ID!) { codeAgent(id: $agent) { stats(to: \"2026-11-01T10:30:00Z\") { failed } } }",
+        "{ codeAgents { nodes { stats(from: \"2026-11-01T10:30:00Z\") { failed } } } projects { nodes { stats { failed } } } }",
+        "{ registryStats { reuseRate } day: registryStats(from: \"2026-11-01T10:30:00Z\") { reuseRate } }",
+        "query ($agent: ID!) { stats(filter: { codeAgentId: $agent, from: \"2026-11-01T10:30:00Z\" }) { failed } }",
+        "{ stats { failed series(by: HOUR) { start } } }",
+        "{ stats(filter: { from: \"2025-11-01T10:30:00Z\", to: \"2026-11-01T10:30:00Z\" }) { failed series(by: DAY) { start } } }",
+        "{ stats(filter: { workflowId: \"w\", from: \"2026-11-01T10:30:00Z\" }) { failed } }",
+        "{ stats(filter: { projectKey: \"p\", ownerId: \"o\", mode: LOCAL_RUN, from: \"2026-11-01T10:30:00Z\" }) { failed } }",
         "query ($generation: ID!) { generation(id: $generation) {
             files { path text } project { key latestGeneration { id } } download { url }
         } }",
@@ -372,6 +382,32 @@ async fn keeping_history_in_order_scans_no_table(backend: Backend) {
     assert!(scans.is_empty(), "{} of {}:\n{}", scans.len(), of_history.len(), scans.join("\n"));
 }
 
+async fn summing_up_statistics_scans_no_table(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    fill(&team).await;
+    let workflow = unique("workflow");
+    let id = id_of(&team.owner.start(json!({ "workflowId": workflow })).await);
+    let rows = format!("statistic WHERE workflow_id = '{workflow}'");
+    soon("the sum", async { while server.count_rows(&rows).await == 0 {} }).await;
+    let delete = "mutation ($id: ID!) { deleteExecution(id: $id) { deletedCount } }";
+    team.owner.query(delete, json!({ "id": id })).await;
+    soon("the sum without it", async { while server.count_rows(&rows).await > 0 {} }).await;
+    let statements: BTreeSet<_> = logged(&server, 0, &["SELECT", "DELETE", "UPDATE"]).into_iter().collect();
+    let of_statistics: Vec<_> = statements
+        .into_iter()
+        .filter(|statement| ["\"statistic", "statistic_state"].iter().any(|table| statement.contains(table)))
+        .collect();
+    for part in ["FROM \"statistic\" WHERE", "FROM \"change_event\"", "FROM \"statistic_state\""] {
+        assert!(
+            of_statistics.iter().any(|statement| statement.contains(part)),
+            "there is a statement {part}"
+        );
+    }
+    let scans = plan::scans(&server, &of_statistics).await;
+    assert!(scans.is_empty(), "{} of {}:\n{}", scans.len(), of_statistics.len(), scans.join("\n"));
+}
+
 /// The filters of lists: each field alone.
 fn filters(id: &str) -> Vec<Value> {
     [
@@ -497,6 +533,7 @@ async fn statements_of_subscriptions(team: &Team, id: &str) -> BTreeSet<String> 
             "subscription ($id: ID!) { logTail(executionId: $id) { nextSeq } }",
             "subscription ($id: ID!) { logTail(executionId: $id, last: 1) { nextSeq } }",
             "subscription ($generation: ID!) { generationChanged(id: $generation) { version } }",
+            "subscription { statsChanged(filter: { workflowId: \"w\" }) { failed } }",
         ] {
             let variables = match document {
                 _ if document.contains("$id") => json!({ "id": id }),
@@ -552,7 +589,13 @@ fn logged_statements(server: &Server, from: usize) -> Vec<String> {
     let is_archivers = |statement: &String| {
         ["<=", "IS NOT NULL"].iter().any(|of| statement.contains(&format!("\"archive_due_at\" {of}")))
     };
-    statements.retain(|statement| !is_archivers(statement));
+    // So does what sums up statistics, of all tenants.
+    let is_sum = |statement: &String| {
+        ["FROM \"statistic_state\"", "SELECT \"statistic\".\"id\"", "FROM \"change_event\" WHERE ("]
+            .iter()
+            .any(|part| statement.contains(part))
+    };
+    statements.retain(|statement| !is_archivers(statement) && !is_sum(statement));
     statements
 }
 

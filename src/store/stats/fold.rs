@@ -131,9 +131,8 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    #[expect(clippy::disallowed_methods, reason = "a system operation")]
     pub(super) async fn statistics_state(&self) -> Result<statistic_state::Model> {
-        let state = statistic_state::Entity::find().one(&self.0.read).await.map_err(failed)?;
+        let state = the_state().one(&self.0.read).await.map_err(failed)?;
         state.ok_or_else(no_state)
     }
 
@@ -173,6 +172,11 @@ impl Store {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a system operation")]
+pub(super) fn the_state() -> Select<statistic_state::Entity> {
+    statistic_state::Entity::find().filter(statistic_state::Column::Id.eq(1))
+}
+
 pub(super) fn no_state() -> Error {
     Error::internal("the state of the statistics is not there")
 }
@@ -188,12 +192,11 @@ impl WriteTx {
         self.state(|select| select.lock(LockType::Update)).await?.ok_or_else(no_state)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a system operation")]
     async fn state(
         &self,
         lock: impl FnOnce(Select<statistic_state::Entity>) -> Select<statistic_state::Entity>,
     ) -> Result<Option<statistic_state::Model>> {
-        let select = statistic_state::Entity::find();
+        let select = the_state();
         // SQLite's one writer has it already.
         let select = if self.dialect.is_postgres() { lock(select) } else { select };
         select.one(&self.inner).await.map_err(failed)

@@ -190,7 +190,7 @@ impl Reader<'_> {
             .filter(self.subjects(&query.of))
             .filter(C::Width.eq(stretch.width))
             .filter(within(C::Start, stretch.starts))
-            .filter(Expr::cust("epoch = (SELECT epoch FROM statistic_state)"))
+            .filter(Expr::cust("epoch = (SELECT epoch FROM statistic_state WHERE id = 1)"))
             .filter(Condition::all().add_option(query.mode.map(|mode| C::Mode.eq(mode))))
     }
 
@@ -202,9 +202,12 @@ impl Reader<'_> {
         match of {
             StatsOf::Matching(subject) => {
                 let everybody = *subject == Subject::default() && self.reads_every_tenant();
-                return Condition::all()
-                    .add(C::Subject.eq(subject_id(subject)))
-                    .add_option(everybody.then(|| C::TenantId.eq(EVERY_TENANT)));
+                let id = subject_id(subject);
+                return match (everybody, self.reads_every_tenant()) {
+                    (true, _) => Condition::all().add(C::TenantId.eq(EVERY_TENANT)).add(C::Subject.eq(id)),
+                    (false, true) => Condition::all().add(self.dialect.ids_anywhere(C::Subject, &[id])),
+                    (false, false) => Condition::all().add(C::Subject.eq(id)),
+                };
             }
             StatsOf::CodeAgents(keys) => {
                 for (tenant_id, id) in keys {

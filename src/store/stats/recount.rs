@@ -264,7 +264,7 @@ impl Moment {
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
     async fn take_unfolded_away(&self, lease: &Lease, epoch: i32) -> Result<()> {
         use change_event::Column as C;
-        let state = entity::statistic_state::Entity::find().one(&self.inner).await.map_err(failed)?;
+        let state = super::fold::the_state().one(&self.inner).await.map_err(failed)?;
         let mut place = state.map(|state| (state.xid, state.seq)).ok_or_else(super::fold::no_state)?;
         loop {
             let events = change_event::Entity::find()
