@@ -230,6 +230,24 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
             assert_eq!(with.len(), if filter == json!({}) { 20 } else { 10 });
             assert!(all.filter(|id| with.contains(id)).eq(with.iter().cloned()), "{order}: as without words");
 
+            let backwards = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $before: String) {
+                executions(filter: $filter, orderBy: $order, last: 4, before: $before) {
+                    nodes { id } pageInfo { hasPreviousPage startCursor }
+                }
+            }";
+            let (mut pages, mut before) = (Vec::new(), Value::Null);
+            loop {
+                let arguments = json!({ "filter": with_words, "order": order, "before": before });
+                let page = owner.query(backwards, arguments).await["executions"].take();
+                let ids = page["nodes"].as_array().expect("a list").iter().map(id_of);
+                pages.splice(0..0, ids);
+                before = page["pageInfo"]["startCursor"].clone();
+                if page["pageInfo"]["hasPreviousPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(pages, with, "{order} by pages from the end");
+
             let (mut pages, mut after) = (Vec::new(), Value::Null);
             loop {
                 let arguments = json!({ "filter": with_words, "order": order, "first": 3, "after": after });
