@@ -38,12 +38,16 @@ impl Found {
             let mut seen = HashSet::new();
             for key in objects.iter().flat_map(|object| object.keys()).filter(|key| seen.insert(*key)) {
                 let below = objects.iter().map(|object| object.get(key).unwrap_or(&Value::Null));
-                self.compare_below(path, &key.replace('~', "~0").replace('/', "~1"), below.collect());
+                self.compare_below(
+                    path,
+                    &key.replace('~', "~0").replace('/', "~1"),
+                    &below.collect::<Vec<_>>(),
+                );
             }
         } else if let Some(lists) = all(values, Value::as_array) {
             for index in 0..lists.iter().map(|list| list.len()).max().unwrap_or(0) {
                 let below = lists.iter().map(|list| list.get(index).unwrap_or(&Value::Null));
-                self.compare_below(path, &index.to_string(), below.collect());
+                self.compare_below(path, &index.to_string(), &below.collect::<Vec<_>>());
             }
         } else if self.differences.len() == self.max {
             self.has_more = true;
@@ -53,11 +57,11 @@ impl Found {
         }
     }
 
-    fn compare_below(&mut self, path: &mut String, token: &str, values: Vec<&Value>) {
+    fn compare_below(&mut self, path: &mut String, token: &str, values: &[&Value]) {
         let length = path.len();
         path.push('/');
         path.push_str(token);
-        self.compare(path, &values);
+        self.compare(path, values);
         path.truncate(length);
     }
 }

@@ -114,6 +114,14 @@ pub struct Rows<T> {
 }
 
 impl<T> Rows<T> {
+    /// Whether there are more rows in the direction of the page.
+    pub fn has_more<C>(&self, page: &Page<C>) -> bool {
+        match page.direction {
+            Direction::Forward => self.has_next_page,
+            Direction::Backward => self.has_previous_page,
+        }
+    }
+
     /// Makes a page from what was read: up to `page.rows + 1` rows in the direction of the page, the last of which only
     /// tells that there are more.
     pub fn from_read<C>(mut rows: Vec<T>, page: &Page<C>) -> Self {

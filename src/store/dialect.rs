@@ -50,18 +50,14 @@ impl Dialect {
     /// Words are letters and digits, which mean nothing else in a query, and come as a parameter.
     pub(super) fn has_words(self, tenant_id: Option<&str>, words: &[String]) -> Expr {
         match self {
-            Self::Sqlite => {
-                let mark = tenant_id.map(|tenant_id| format!("_{}", hex(tenant_id.as_bytes())));
-                let terms = mark.iter().chain(words).map(|word| format!("\"{word}\""));
-                Expr::cust_with_values(
-                    "(execution.tenant_id, execution.id) IN (
-                         SELECT execution_search.tenant_id, execution_search.execution_id
-                         FROM execution_words
-                         JOIN execution_search ON execution_search.place = execution_words.rowid
-                         WHERE execution_words MATCH ?)",
-                    [terms.collect::<Vec<_>>().join(" ")],
-                )
-            }
+            Self::Sqlite => Expr::cust_with_values(
+                "(execution.tenant_id, execution.id) IN (
+                     SELECT execution_search.tenant_id, execution_search.execution_id
+                     FROM execution_words
+                     JOIN execution_search ON execution_search.place = execution_words.rowid
+                     WHERE execution_words MATCH ?)",
+                [sqlite_terms(tenant_id, words)],
+            ),
             Self::Postgres => {
                 let found = |terms: &str| {
                     format!(
@@ -148,4 +144,11 @@ impl Dialect {
             )),
         }
     }
+}
+
+/// Words as SQLite's index of words is asked for them: each in quotes, in which letters and digits mean nothing else.
+pub(super) fn sqlite_terms(tenant_id: Option<&str>, words: &[String]) -> String {
+    let mark = tenant_id.map(|tenant_id| format!("_{}", hex(tenant_id.as_bytes())));
+    let terms = mark.iter().chain(words).map(|word| format!("\"{word}\""));
+    terms.collect::<Vec<_>>().join(" ")
 }

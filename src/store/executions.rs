@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::failure::{failed, is_duplicate};
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
-use super::search::search_row;
+use super::search::{Hits, search_row};
 use super::write::{INSERT_ROWS_MAX, delete, insert_many};
 use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
@@ -129,7 +129,20 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Rows<ExecutionRow>> {
-        self.page(self.history().filter(self.matching(filter)), order, page).await
+        let Some(words) = &filter.words else {
+            return self.page(self.history().filter(self.matching(filter)), order, page).await;
+        };
+        let rest = Filter { words: None, ..filter.clone() };
+        let select = || self.history().filter(self.matching(&rest));
+        let hits = self.hits_of_page(select().filter(bounds(order, page)), words, order, page).await?;
+        if let Some(Hits { among, there_are_more }) = hits {
+            let rows = self.page(select().filter(among), order, page).await?;
+            if rows.has_more(page) || !there_are_more {
+                return Ok(rows);
+            }
+            // Some of them were deleted in between.
+        }
+        self.page(select().filter(self.has_words(words)), order, page).await
     }
 
     /// A page of those that wait or run, newest first.
@@ -376,30 +389,12 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Rows<ExecutionRow>> {
-        let ascending = order == ListOrder::Oldest;
-        let bound = |cursor: &Cursor, greater: bool| {
-            let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr()]);
-            let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
-            let beyond = if greater { row.gt(place) } else { row.lt(place) };
-            // SQLite finds no range for a row value with an expression in it, but for the expression by itself.
-            let range = (order == ListOrder::Longest).then(|| {
-                let key = cursor_key(order, cursor.key);
-                if greater { sort_key(order).gte(key) } else { sort_key(order).lte(key) }
-            });
-            Condition::all().add(beyond).add_option(range)
-        };
-        let read_ascending = ascending == (page.direction == Direction::Forward);
-        let direction = if read_ascending { Order::Asc } else { Order::Desc };
-        let mut select = select
+        let direction = reading_order(order, page);
+        let select = select
+            .filter(bounds(order, page))
             .order_by(sort_key(order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
             .limit(page.rows + 1);
-        if let Some(after) = &page.after {
-            select = select.filter(bound(after, ascending));
-        }
-        if let Some(before) = &page.before {
-            select = select.filter(bound(before, !ascending));
-        }
         Ok(Rows::from_read(select.all().await?, page))
     }
 }
@@ -577,6 +572,31 @@ fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
         last_line_at: Set(None),
         expired: Set(false),
     }
+}
+
+/// In which order the rows of a page are read.
+pub(super) fn reading_order(order: ListOrder, page: &Page<Cursor>) -> Order {
+    let ascending = order == ListOrder::Oldest;
+    if ascending == (page.direction == Direction::Forward) { Order::Asc } else { Order::Desc }
+}
+
+/// Between the cursors of a page.
+fn bounds(order: ListOrder, page: &Page<Cursor>) -> Condition {
+    let ascending = order == ListOrder::Oldest;
+    let bound = |cursor: &Cursor, greater: bool| {
+        let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr()]);
+        let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
+        let beyond = if greater { row.gt(place) } else { row.lt(place) };
+        // SQLite finds no range for a row value with an expression in it, but for the expression by itself.
+        let range = (order == ListOrder::Longest).then(|| {
+            let key = cursor_key(order, cursor.key);
+            if greater { sort_key(order).gte(key) } else { sort_key(order).lte(key) }
+        });
+        Condition::all().add(beyond).add_option(range)
+    };
+    Condition::all()
+        .add_option(page.after.as_ref().map(|after| bound(after, ascending)))
+        .add_option(page.before.as_ref().map(|before| bound(before, !ascending)))
 }
 
 fn sort_key(order: ListOrder) -> Expr {

@@ -176,6 +176,11 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         self
     }
 
+    /// Whether there is such a row, for a statement about something else.
+    pub(super) fn exists(self) -> Expr {
+        Expr::exists(self.scoped().select_only().expr(Expr::val(1)).into_query())
+    }
+
     /// At most `rows` rows.
     pub(super) fn limit(mut self, rows: u64) -> Self {
         self.select = self.select.limit(rows);

@@ -208,7 +208,7 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
     let owner = &team.owner;
     let recorded = |number: usize| {
         json!({
-            "name": format!("page {}", if number % 3 == 0 { "fizz" } else { "other" }),
+            "name": format!("page {}", if number.is_multiple_of(3) { "fizz" } else { "other" }),
             "status": if number.is_multiple_of(2) { "COMPLETED" } else { "FAILED" }, "durationMs": number,
             // Several in one second, and not in the order in which they come.
             "startedAt": format!("2026-11-20T10:00:{:02}.{:03}Z", (number * 7 % 30) / 3, number % 10),
@@ -229,6 +229,24 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
             let all = all["executions"]["nodes"].as_array().expect("a list").iter().map(id_of);
             assert_eq!(with.len(), if filter == json!({}) { 20 } else { 10 });
             assert!(all.filter(|id| with.contains(id)).eq(with.iter().cloned()), "{order}: as without words");
+
+            let backwards = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $before: String) {
+                executions(filter: $filter, orderBy: $order, last: 4, before: $before) {
+                    nodes { id } pageInfo { hasPreviousPage startCursor }
+                }
+            }";
+            let (mut pages, mut before) = (Vec::new(), Value::Null);
+            loop {
+                let arguments = json!({ "filter": with_words, "order": order, "before": before });
+                let page = owner.query(backwards, arguments).await["executions"].take();
+                let ids = page["nodes"].as_array().expect("a list").iter().map(id_of);
+                pages.splice(0..0, ids);
+                before = page["pageInfo"]["startCursor"].clone();
+                if page["pageInfo"]["hasPreviousPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(pages, with, "{order} by pages from the end");
 
             let (mut pages, mut after) = (Vec::new(), Value::Null);
             loop {

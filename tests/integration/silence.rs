@@ -4,14 +4,15 @@ use runledger::domain::limits::STALE_AFTER_SECONDS_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Backend, Client, Database, Server, Socket, Tail, Team, for_each_backend, for_postgres, id_of, line,
-    lines, soon,
+    Backend, Client, Cloud, CloudKind, Database, Server, Socket, Tail, Team, for_each_backend, for_postgres,
+    id_of, line, lines, soon,
 };
 
 for_each_backend!(
     a_time_that_cannot_be_is_refused,
     a_heartbeat_of_what_is_not_there_is_refused,
     an_execution_whose_runner_is_silent_fails_and_says_why,
+    its_log_is_archived_at_once,
     a_runner_that_was_taken_for_lost_is_told_so,
     any_sign_of_life_keeps_an_execution_running,
     what_waits_in_the_queue_is_left_alone,
@@ -95,6 +96,18 @@ async fn an_execution_whose_runner_is_silent_fails_and_says_why(team: Team) {
     for kind in ["CREATED", "FINISHED"] {
         assert_eq!(feed.next().await["executionsChanged"]["kind"], kind);
     }
+    let found = "{ executions(filter: { search: \"runner_silent impatient\" }) { totalCount } }";
+    assert_eq!(owner.query(found, json!({})).await["executions"]["totalCount"], 1);
+}
+
+async fn its_log_is_archived_at_once(backend: Backend) {
+    let cloud = Cloud::start(CloudKind::S3).await;
+    let server =
+        cloud.server(backend).await.env("RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS", "3600").start().await;
+    let owner = Team::of(&server).owner;
+    let id = start_impatient(&owner, json!({})).await;
+    owner.append(&id, &lines("line", 3)).await;
+    failed(&owner, &id).await;
     let archived = "query ($id: ID!) { execution(id: $id) { logObject { archivedLineCount } } }";
     let all = async {
         while owner.query(archived, json!({ "id": id })).await["execution"]["logObject"]["archivedLineCount"]
@@ -102,8 +115,6 @@ async fn an_execution_whose_runner_is_silent_fails_and_says_why(team: Team) {
         {}
     };
     soon("its log in its object", all).await;
-    let found = "{ executions(filter: { search: \"runner_silent impatient\" }) { totalCount } }";
-    assert_eq!(owner.query(found, json!({})).await["executions"]["totalCount"], 1);
 }
 
 async fn a_runner_that_was_taken_for_lost_is_told_so(team: Team) {
