@@ -15,6 +15,9 @@ pub enum Kind {
     /// Delete what a deleted generation, code agent or log has left in storage.
     #[sea_orm(string_value = "DELETE_OBJECTS")]
     DeleteObjects,
+    /// Delete what a deleted visual session has left in storage.
+    #[sea_orm(string_value = "DELETE_VISUAL_OBJECTS")]
+    DeleteVisualObjects,
 }
 
 /// A piece of work.

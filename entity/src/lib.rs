@@ -17,3 +17,4 @@ pub mod log_stream;
 pub mod place;
 pub mod project;
 pub mod server_secret;
+pub mod stream_kind;

@@ -10,6 +10,7 @@ mod m0004_generations;
 mod m0005_log_objects;
 mod m0007_log_archiving;
 mod m0008_search;
+mod m0010_visual_events;
 
 /// All changes.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_log_objects::Migration),
             Box::new(m0007_log_archiving::Migration),
             Box::new(m0008_search::Migration),
+            Box::new(m0010_visual_events::Migration),
         ]
     }
 }

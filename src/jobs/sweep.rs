@@ -35,7 +35,8 @@ async fn discard_executions(store: &Store, wakeups: &Wakeups) -> Result<()> {
     loop {
         let gone = store.discard_executions(now(), SWEEP_ROWS).await?;
         let topics = gone.iter().flat_map(|row| {
-            [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
+            let tenant = Topic::Tenant(row.tenant_id.clone());
+            [tenant, Topic::Execution(row.id), Topic::Log(row.id), Topic::Visual(row.id)]
         });
         wakeups.announce(topics.chain([Topic::Jobs]));
         if (gone.len() as u64) < SWEEP_ROWS {

@@ -7,7 +7,8 @@ use crate::store::{JobKind, Store};
 
 const WAITING_INTERVAL: Duration = Duration::from_secs(10);
 
-const KINDS: [JobKind; 3] = [JobKind::UploadGeneration, JobKind::MoveSource, JobKind::DeleteObjects];
+const KINDS: [JobKind; 4] =
+    [JobKind::UploadGeneration, JobKind::MoveSource, JobKind::DeleteObjects, JobKind::DeleteVisualObjects];
 
 /// Looks for ever.
 pub async fn show_waiting(store: Store) {
@@ -34,5 +35,6 @@ pub(super) fn word(kind: JobKind) -> &'static str {
         JobKind::UploadGeneration => "upload_generation",
         JobKind::MoveSource => "move_source",
         JobKind::DeleteObjects => "delete_objects",
+        JobKind::DeleteVisualObjects => "delete_visual_objects",
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::clock::now;
 use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
+use crate::domain::stream::StreamKind;
 use crate::error::{Code, Error, Result};
 use crate::event::{Topic, Wakeups};
 use crate::monitor;
@@ -198,7 +199,7 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
         .iter()
         .zip(&results)
         .filter(|(_, result)| result.as_ref().is_ok_and(|appended| appended.lines > 0))
-        .map(|(call, _)| Topic::Log(call.execution_id));
+        .map(|(call, _)| Topic::stream(call.lines.kind(), call.execution_id));
     wakeups.announce(grown);
     for ((answer, _bytes), result) in answers.into_iter().zip(results) {
         // The caller may have gone; its lines are stored all the same.
@@ -211,6 +212,7 @@ fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration)
     for (call, result) in calls.iter().zip(results) {
         if let Ok(appended) = result
             && appended.lines > 0
+            && call.lines.kind() == StreamKind::Log
         {
             lines += appended.lines;
             bytes += call.lines.bytes();

@@ -124,7 +124,7 @@ fn describe() {
     for name in [SOCKETS, SUBSCRIPTIONS, ARCHIVE_LAG, LOGS_WAITING, BYTES_WAITING] {
         gauge!(name).set(0);
     }
-    for kind in [ObjectKind::Log, ObjectKind::Generation, ObjectKind::Source] {
+    for kind in [ObjectKind::Log, ObjectKind::Visual, ObjectKind::Generation, ObjectKind::Source] {
         counter!(OBJECTS_SENT, "kind" => kind.word()).increment(0);
         counter!(OBJECT_BYTES_SENT, "kind" => kind.word()).increment(0);
     }
@@ -219,6 +219,7 @@ pub fn lines_archived(lines: u64) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
     Log,
+    Visual,
     Generation,
     Source,
 }
@@ -227,6 +228,7 @@ impl ObjectKind {
     fn word(self) -> &'static str {
         match self {
             Self::Log => "log",
+            Self::Visual => "visual",
             Self::Generation => "generation",
             Self::Source => "source",
         }

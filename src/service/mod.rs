@@ -7,6 +7,7 @@ mod export;
 mod generation;
 mod log;
 mod project;
+mod visual;
 mod workflow_run;
 
 use std::sync::Arc;

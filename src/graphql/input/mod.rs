@@ -7,6 +7,7 @@ mod filter;
 mod generation;
 mod log;
 mod project;
+mod visual;
 
 pub(super) use code_agent::{
     CodeAgentFilter, CreateCodeAgentInput, PublishCodeVersionInput, UpdateCodeAgentInput,
@@ -19,3 +20,4 @@ pub(super) use filter::{ExecutionFilter, ExecutionOrder};
 pub(super) use generation::SaveGenerationInput;
 pub(super) use log::{AppendLogsInput, LogFilter};
 pub(super) use project::CreateProjectInput;
+pub(super) use visual::AppendVisualEventsInput;

@@ -12,6 +12,7 @@ mod node;
 mod page;
 mod project;
 mod viewer;
+mod visual;
 mod workflow_run;
 
 pub(super) use change::ExecutionChange;
@@ -26,4 +27,5 @@ pub(super) use node::Node;
 pub(super) use page::PageInfo;
 pub(super) use project::{Project, ProjectConnection};
 pub(super) use viewer::Viewer;
+pub(super) use visual::{VisualEventBatch, VisualStreaming, check_from};
 pub(super) use workflow_run::WorkflowRun;

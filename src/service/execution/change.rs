@@ -172,17 +172,31 @@ impl Service {
         let tenant = |id: &Uuid| executions.get(id).map(|execution| execution.row().tenant_id.clone());
         let named = changes.iter().filter_map(|change| Some((tenant(&change.id)?, change.generation_id?)));
         check_generations(&tx.reader(viewer), &named.collect::<Vec<_>>()).await?;
-        let mut answers = Vec::with_capacity(changes.len());
-        let mut changed = Vec::new();
-        let mut payloads = Vec::new();
-        let mut heartbeats = Vec::new();
+        let mut applied = Vec::with_capacity(changes.len());
+        let (mut heartbeats, mut ended) = (Vec::new(), Vec::new());
         for change in changes {
             let mut execution = executions.remove(&change.id).ok_or(Error::NotFound { what: "execution" })?;
-            if let Some(payload) = apply(change, execution.row_mut(), now)? {
+            let payload = apply(change, execution.row_mut(), now)?;
+            let row = execution.row();
+            match (is_final(row.status), &payload) {
+                (true, Some(_)) => ended.push((row.tenant_id.clone(), row.id)),
+                (false, None) => heartbeats.push((row.tenant_id.clone(), row.id)),
+                _ => {}
+            }
+            applied.push((execution, payload));
+        }
+        // A call that changes nothing is a runner that says it lives.
+        let sessions = tx.save_log_states(heartbeats, ended, now).await?;
+        let mut answers = Vec::with_capacity(applied.len());
+        let mut changed = Vec::new();
+        let mut payloads = Vec::new();
+        for (mut execution, payload) in applied {
+            if let Some(totals) = sessions.get(&execution.row().id) {
+                input::note_visual_totals(execution.row_mut(), *totals);
+            }
+            if let Some(payload) = payload {
                 payloads.push((execution.row().clone(), payload));
                 changed.push(execution.clone());
-            } else if !is_final(execution.row().status) {
-                heartbeats.push((execution.row().tenant_id.clone(), execution.row().id));
             }
             answers.push(execution.into_row());
         }
@@ -190,9 +204,6 @@ impl Service {
             payloads.iter().map(|(row, _)| row).partition(|row| is_final(row.status));
         tx.record_changes(Kind::Finished, &finished, now).await?;
         tx.record_changes(Kind::Updated, &updated, now).await?;
-        let ended = finished.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
-        // A call that changes nothing is a runner that says it lives.
-        tx.save_log_states(heartbeats, ended, now).await?;
         let woken: Vec<_> = changed.iter().flat_map(|execution| topics(execution.row())).collect();
         tx.save_payloads(payloads.iter().map(|(row, payload)| (row, payload.clone())).collect()).await?;
         tx.save_executions(changed).await?;

@@ -4,7 +4,7 @@ use crate::domain::limits::{ERROR_TEXT_BYTES_MAX, PAYLOAD_JSON_BYTES_MAX, at_mos
 use crate::domain::money::COST_MICROUSD_MAX;
 use crate::domain::text;
 use crate::error::{Error, Result};
-use crate::store::ExecutionRow;
+use crate::store::{ExecutionRow, VisualTotals};
 
 /// The largest count of tokens, so that sums of millions of the largest fit 64 bits.
 const TOKENS_MAX: i64 = 1_000_000_000_000;
@@ -76,6 +76,12 @@ impl VisualChange {
         }
         Ok(())
     }
+}
+
+/// Writes down what the stored events of a session come to, at its end; they say it better than the runner.
+pub(super) fn note_visual_totals(row: &mut ExecutionRow, totals: VisualTotals) {
+    row.visual_events_captured = totals.events;
+    row.visual_stream_duration_ms = totals.duration_ms.min(DURATION_MS_MAX);
 }
 
 /// Checks a cost in micro-dollars.
