@@ -27,3 +27,4 @@ mod statements;
 mod storage;
 mod tails;
 mod two_processes;
+mod visual;

@@ -63,7 +63,7 @@ const EXECUTION: &str = "query ($id: ID!) { execution(id: $id) {
 async fn generations_can_be_taken_out_of_the_schema_and_put_in_again(backend: Backend) {
     let server = server_on(backend).await;
     let Filled { team, agent, execution, project_key } = filled(&server).await;
-    go_down_and_up(&server, "3").await;
+    go_down_and_up(&server, "4").await;
     let team = team.after_a_restart();
     let found = team.owner.query(EXECUTION, json!({ "id": execution })).await;
     let expected = json!({ "name": "kept", "project": { "key": project_key, "latestGeneration": null },
@@ -76,7 +76,7 @@ async fn generations_can_be_taken_out_of_the_schema_and_put_in_again(backend: Ba
 async fn code_agents_can_be_taken_out_of_the_schema_and_put_in_again(backend: Backend) {
     let server = server_on(backend).await;
     let Filled { team, agent, execution, project_key } = filled(&server).await;
-    go_down_and_up(&server, "4").await;
+    go_down_and_up(&server, "5").await;
     let team = team.after_a_restart();
     let found = team.owner.query(EXECUTION, json!({ "id": execution })).await;
     let expected = json!({ "name": "kept", "project": { "key": project_key, "latestGeneration": null },
@@ -92,7 +92,7 @@ async fn a_schema_that_went_down_is_brought_up_by_the_next_start(backend: Backen
     let server = server_on(backend).await;
     let Filled { team, execution, .. } = filled(&server).await;
     server.kill9();
-    assert_done(&server.run(&["migrate", "--down", "3"]).await);
+    assert_done(&server.run(&["migrate", "--down", "4"]).await);
     server.restart().await;
     let team = team.after_a_restart();
     assert_eq!(team.owner.execution(&execution).await["name"], "kept");
