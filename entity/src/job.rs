@@ -18,6 +18,9 @@ pub enum Kind {
     /// Delete the executions that a deletion lists.
     #[sea_orm(string_value = "DELETE_EXECUTIONS")]
     DeleteExecutions,
+    /// Delete what a deleted visual session has left in storage.
+    #[sea_orm(string_value = "DELETE_VISUAL_OBJECTS")]
+    DeleteVisualObjects,
 }
 
 /// A piece of work.

@@ -22,3 +22,4 @@ pub mod project;
 pub mod server_secret;
 pub mod statistic;
 pub mod statistic_state;
+pub mod stream_kind;

@@ -1,8 +1,9 @@
-//! Log lines as they were appended: one row per call.
+//! Log lines or visual events as they were appended: one row per call. Where it says lines, that goes for events, too.
 
 use sea_orm::entity::prelude::*;
 
 use crate::place::Place;
+use crate::stream_kind::StreamKind;
 
 /// Lines `first_seq..=last_seq` of one execution.
 #[sea_orm::model]
@@ -13,6 +14,8 @@ pub struct Model {
     pub tenant_id: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub execution_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: StreamKind,
     #[sea_orm(primary_key, auto_increment = false)]
     pub last_seq: i64,
     pub first_seq: i64,

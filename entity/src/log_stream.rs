@@ -1,8 +1,10 @@
-//! The numbering of an execution's log lines: a narrow row that appends lock instead of the execution's.
+//! The numbering of an execution's log lines, or of its visual events: a narrow row that appends lock instead of the
+//! execution's. Where it says lines, that goes for events, too.
 
 use sea_orm::entity::prelude::*;
 
 use crate::place::Place;
+use crate::stream_kind::StreamKind;
 
 /// How far an execution's log has been written.
 #[sea_orm::model]
@@ -13,8 +15,11 @@ pub struct Model {
     pub tenant_id: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub execution_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: StreamKind,
     pub owner_id: String,
-    /// Copied from the execution, as the next, so that chunks can be found by run and by agent.
+    /// Copied from the execution, as the next, so that chunks can be found by run and by agent; null for visual events, which
+    /// nobody looks for that way.
     pub workflow_run_id: Option<String>,
     pub code_agent_id: Option<Uuid>,
     /// The number that the next line gets; lines are numbered from 0 without holes.
@@ -49,6 +54,10 @@ pub struct Model {
     pub last_line_at: Option<DateTimeUtc>,
     /// Its lines were kept for as long as lines are kept, and are gone.
     pub expired: bool,
+    /// The smallest timestamp of visual events, in milliseconds since 1970; null before the first, as the next.
+    pub first_event_ms: Option<i64>,
+    /// The greatest.
+    pub last_event_ms: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -12,6 +12,7 @@ mod m0006_statistics;
 mod m0007_log_archiving;
 mod m0008_search;
 mod m0009_history;
+mod m0010_visual_events;
 
 /// All changes.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_log_archiving::Migration),
             Box::new(m0008_search::Migration),
             Box::new(m0009_history::Migration),
+            Box::new(m0010_visual_events::Migration),
         ]
     }
 }

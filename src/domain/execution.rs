@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::error::Error;
 
+/// The longest duration, about 31 years, in milliseconds.
+pub const DURATION_MS_MAX: i64 = 1_000_000_000_000;
+
 /// Statuses after which nothing changes any more.
 pub fn is_final(status: Status) -> bool {
     matches!(status, Status::Completed | Status::Failed | Status::Cancelled)

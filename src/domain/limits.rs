@@ -79,6 +79,18 @@ pub const APPEND_GROUP_BYTES_MAX: Limit = limit("append_group_bytes_max", 8 * 10
 pub const LOG_LINES_MAX: Limit = limit("log_lines_max", 100_000_000);
 /// Text of one execution's log, as it is stored.
 pub const LOG_BYTES_MAX: Limit = limit("log_bytes_max", 4 * 1024 * 1024 * 1024);
+/// Events in one `appendVisualEvents`.
+pub const VISUAL_CALL_EVENTS_MAX: Limit = limit("visual_call_events_max", 1_000);
+/// Text of the events in one `appendVisualEvents`.
+pub const VISUAL_CALL_BYTES_MAX: Limit = limit("visual_call_bytes_max", 6 * 1024 * 1024);
+/// Events that one `Execution.visualEvents` gives.
+pub const VISUAL_PAGE_EVENTS_MAX: Limit = limit("visual_page_events_max", 1_000);
+/// One visual event, as JSON text: a picture of a whole page is the largest.
+pub const VISUAL_EVENT_BYTES_MAX: Limit = limit("visual_event_bytes_max", 4 * 1024 * 1024);
+/// Events of one execution's visual session.
+pub const VISUAL_EVENTS_MAX: Limit = limit("visual_events_max", 10_000_000);
+/// Text of one execution's visual session, as it is stored.
+pub const VISUAL_BYTES_MAX: Limit = limit("visual_bytes_max", 4 * 1024 * 1024 * 1024);
 /// Waiting lines of one log that are archived at once.
 pub const ARCHIVE_AT_ONCE_LINES: i64 = 1_000;
 /// Waiting text of one log that is archived at once.

@@ -13,7 +13,9 @@ pub mod object;
 pub mod page;
 pub mod search;
 pub mod stats;
+pub mod stream;
 pub mod text;
+pub mod visual;
 
 /// Whom Runledger's own secret signs in when nobody is named: in the start message, and in `runledger exec`.
 pub const LOCAL_USER_ID: &str = "me";

@@ -44,7 +44,7 @@ impl fmt::Display for Bucket {
 pub struct ObjectKey(String);
 
 impl ObjectKey {
-    /// How the keys of logs begin, and no others.
+    /// How the keys of logs and visual sessions begin, and no others.
     pub const LOG_PREFIX: &str = "job-";
 
     /// The archive of a generation.
@@ -60,6 +60,11 @@ impl ObjectKey {
     /// The log of an execution.
     pub fn log(execution_id: Uuid) -> Self {
         Self(format!("{}{execution_id}.log", Self::LOG_PREFIX))
+    }
+
+    /// The visual session of an execution.
+    pub fn visual(execution_id: Uuid) -> Self {
+        Self(format!("{}{execution_id}.visual.ndjson", Self::LOG_PREFIX))
     }
 
     /// As storage knows it.
@@ -102,6 +107,9 @@ pub enum Doomed {
     /// The log of an execution; whether that is in the cloud, if it is known.
     #[serde(rename_all = "camelCase")]
     Log { execution_id: Uuid, in_cloud: Option<bool> },
+    /// The visual session of an execution, as its log.
+    #[serde(rename_all = "camelCase")]
+    Visual { execution_id: Uuid, in_cloud: Option<bool> },
 }
 
 /// What the keys of all sources of a code agent begin with.
@@ -125,6 +133,7 @@ mod tests {
         assert_eq!(archive.as_str(), format!("{one}/generations/v3__{two}.tar.gz"));
         let source = ObjectKey::source(one, 12);
         assert_eq!(source.as_str(), format!("code-blobs/{one}/12.txt"));
+        assert_eq!(ObjectKey::visual(two).as_str(), format!("job-{two}.visual.ndjson"));
         assert!(source.as_str().starts_with(&sources_prefix(one)));
         assert_eq!(source_number(source.as_str()), Some(12));
     }

@@ -105,6 +105,7 @@ fn to_line(topic: &Topic) -> Option<String> {
         Topic::Tenant(tenant_id) => Some(format!("t{tenant_id}")),
         Topic::Execution(id) => Some(format!("e{id}")),
         Topic::Log(id) => Some(format!("l{id}")),
+        Topic::Visual(id) => Some(format!("v{id}")),
         Topic::Generation(id) => Some(format!("g{id}")),
         Topic::Jobs => Some("j".into()),
         Topic::EveryTenant => None, // each tenant wakes it
@@ -117,6 +118,7 @@ fn from_line(line: &str) -> Option<Topic> {
         "t" => Some(Topic::Tenant(rest.to_owned())),
         "e" => Some(Topic::Execution(rest.parse().ok()?)),
         "l" => Some(Topic::Log(rest.parse().ok()?)),
+        "v" => Some(Topic::Visual(rest.parse().ok()?)),
         "g" => Some(Topic::Generation(rest.parse().ok()?)),
         "j" => Some(Topic::Jobs),
         _ => None,
@@ -133,6 +135,7 @@ mod tests {
         let mut topics: HashSet<_> = (0..1_000).map(|id| Topic::Log(Uuid::from_u128(id))).collect();
         topics.insert(Topic::Tenant("org:é".into()));
         topics.insert(Topic::Execution(Uuid::from_u128(3)));
+        topics.insert(Topic::Visual(Uuid::from_u128(3)));
         topics.insert(Topic::Generation(Uuid::from_u128(4)));
         topics.insert(Topic::Jobs);
         let payloads = payloads(here, &topics);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::domain::stream::StreamKind;
+
 /// How often a follower looks by itself, should a wake-up from another process have been lost.
 pub const SLOW_POLL_SECONDS: u64 = 30;
 
@@ -21,10 +23,22 @@ pub enum Topic {
     Execution(Uuid),
     /// One execution's log.
     Log(Uuid),
+    /// One execution's visual session.
+    Visual(Uuid),
     /// One generation's upload.
     Generation(Uuid),
     /// Work in the background.
     Jobs,
+}
+
+impl Topic {
+    /// A stream of an execution.
+    pub fn stream(kind: StreamKind, execution_id: Uuid) -> Self {
+        match kind {
+            StreamKind::Log => Self::Log(execution_id),
+            StreamKind::Visual => Self::Visual(execution_id),
+        }
+    }
 }
 
 /// Where followers register and changes are announced. Cheap to clone.

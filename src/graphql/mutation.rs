@@ -5,9 +5,10 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
 use super::input::{
-    AppendLogsInput, CreateCodeAgentInput, CreateProjectInput, ExecutionFilter, ExecutionOrder, ExportFormat,
-    ExportedValue, FinishExecutionInput, PublishCodeVersionInput, RecordExecutionInput, SaveGenerationInput,
-    StartExecutionInput, UpdateCodeAgentInput, UpdateExecutionInput, large_values,
+    AppendLogsInput, AppendVisualEventsInput, CreateCodeAgentInput, CreateProjectInput, ExecutionFilter,
+    ExecutionOrder, ExportFormat, ExportedValue, FinishExecutionInput, PublishCodeVersionInput,
+    RecordExecutionInput, SaveGenerationInput, StartExecutionInput, UpdateCodeAgentInput,
+    UpdateExecutionInput, large_values,
 };
 use super::model::{
     CodeAgent, CodeValidation, CodeVersion, Deletion, Download, Execution, Generation, Project,
@@ -266,6 +267,23 @@ impl Mutation {
             appended: i32::try_from(appended.lines).map_err(Error::internal)?,
         })
     }
+
+    /// Appends events to an execution's visual session. When it answers they are durable, and their numbers are final.
+    async fn append_visual_events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The events.")] input: AppendVisualEventsInput,
+    ) -> Result<AppendVisualEventsPayload, ApiError> {
+        let viewer = context.viewer()?;
+        let input = input.check()?;
+        let service = context.service();
+        let appended =
+            service.append_visual_events(viewer, input.execution_id, input.first_seq, input.events).await?;
+        Ok(AppendVisualEventsPayload {
+            next_seq: BigInt(appended.next_seq),
+            appended: i32::try_from(appended.lines).map_err(Error::internal)?,
+        })
+    }
 }
 
 /// The code agent.
@@ -370,5 +388,14 @@ struct AppendLogsPayload {
     /// The number that the next line gets.
     next_seq: BigInt,
     /// How many lines were new.
+    appended: i32,
+}
+
+/// What became of the events.
+#[derive(SimpleObject)]
+struct AppendVisualEventsPayload {
+    /// The number that the next event gets.
+    next_seq: BigInt,
+    /// How many events were new.
     appended: i32,
 }

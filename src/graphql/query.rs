@@ -14,6 +14,7 @@ use super::model::{
     RegistryStats, StatsSet, Viewer, WorkflowRun,
 };
 use super::scalars::DateTime;
+use crate::domain::execution::{Filter, Order};
 use crate::domain::limits::{COMPARE_EXECUTIONS_MAX, FILTER_MEMBERS_MAX, at_most};
 use crate::domain::page::{Cursor, PageArgs};
 use crate::domain::text;
@@ -165,6 +166,21 @@ impl Query {
         let filter = filter.unwrap_or_default().check("filter")?;
         let order = order_by.map(Into::into).unwrap_or_default();
         ExecutionConnection::load(context, filter, order, PageArgs { first, after, last, before }).await
+    }
+
+    /// The executions that have a visual session, newest first.
+    async fn visual_sessions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only those that match.")] filter: Option<ExecutionFilter>,
+        #[graphql(desc = "Rows from the start; 50 by default, 200 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Rows from the end, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+    ) -> Result<ExecutionConnection, ApiError> {
+        let filter = Filter { visual_only: true, ..filter.unwrap_or_default().check("filter")? };
+        ExecutionConnection::load(context, filter, Order::Newest, PageArgs { first, after, last, before })
+            .await
     }
 
     /// The executions that wait or run, newest first.

@@ -19,9 +19,10 @@ use uuid::Uuid;
 use super::context::ContextExt as _;
 use crate::domain::log::Filter;
 use crate::domain::page::Page;
+use crate::domain::stream::StreamKind;
 use crate::error::Result;
 use crate::graphql::model::{CodeAgent, CodeVersion, Generation, Project};
-use crate::logs::LogPage;
+use crate::logs::{EventRange, LogPage};
 use crate::store::{CodeVersionKey, ExecutionRow, LargeValue, LogStream};
 
 pub(super) use code::{AgentSiblings, VersionSiblings};
@@ -36,6 +37,7 @@ pub(super) struct Siblings {
     results: Loaded<Uuid, String>,
     errors: Loaded<Uuid, String>,
     log_streams: Loaded<Uuid, LogStream>,
+    visual_streams: Loaded<Uuid, LogStream>,
     project_rows: Loaded<(String, String), Project>,
     generations: BTreeSet<(String, Uuid)>,
     generation_rows: Loaded<Uuid, Generation>,
@@ -45,6 +47,7 @@ pub(super) struct Siblings {
     version_rows: Loaded<(Uuid, i32), CodeVersion>,
     /// By the arguments: aliases may ask for other pages.
     logs: Mutex<HashMap<(Filter, Page<i64>), LoadedLogs>>,
+    visual_events: Mutex<HashMap<(i64, usize), Arc<Loaded<Uuid, Result<Arc<EventRange>>>>>>,
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
@@ -88,8 +91,39 @@ impl Siblings {
 
     /// How far the log of one of them is written.
     pub(super) async fn log_stream(&self, context: &Context<'_>, id: Uuid) -> Result<Option<LogStream>> {
-        let load = async { context.service().log_streams(context.viewer()?, &self.executions).await };
+        let load = async {
+            context.service().log_streams(context.viewer()?, StreamKind::Log, &self.executions).await
+        };
         find(self.log_streams.get_or_init(|| load).await, &id)
+    }
+
+    /// How far the visual session of one of them is written; `None` when it has no events.
+    pub(super) async fn visual_stream(&self, context: &Context<'_>, id: Uuid) -> Result<Option<LogStream>> {
+        let load = async {
+            context.service().log_streams(context.viewer()?, StreamKind::Visual, &self.executions).await
+        };
+        find(self.visual_streams.get_or_init(|| load).await, &id)
+    }
+
+    /// Some events of the visual session of one of them; `None` when it has none.
+    pub(super) async fn visual_events(
+        &self,
+        context: &Context<'_>,
+        from: i64,
+        rows: usize,
+        id: Uuid,
+    ) -> Result<Option<Result<Arc<EventRange>>>> {
+        let loaded = {
+            // Nothing that runs under this lock can leave the map half-changed.
+            let mut ranges = self.visual_events.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(ranges.entry((from, rows)).or_default())
+        };
+        let load = async {
+            let ranges =
+                context.service().visual_events(context.viewer()?, &self.executions, from, rows).await?;
+            Ok(ranges.into_iter().map(|(id, range)| (id, range.map(Arc::new))).collect())
+        };
+        find(loaded.get_or_init(|| load).await, &id)
     }
 
     /// The project that one of them names.

@@ -6,7 +6,9 @@ use futures_util::{Stream, StreamExt as _};
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
 use super::input::{ExecutionFilter, LogFilter, StatsFilter};
-use super::model::{Execution, ExecutionChange, ExecutionStats, Generation, LogBatch};
+use super::model::{
+    Execution, ExecutionChange, ExecutionStats, Generation, LogBatch, VisualEventBatch, check_from,
+};
 use super::scalars::BigInt;
 use crate::error::{Error, Result};
 use crate::logs::TailStart;
@@ -86,6 +88,25 @@ impl Subscription {
         let filter = filter.unwrap_or_default().check("filter")?;
         let batches = context.service().tail_log(context.viewer()?, execution_id, start, filter).await?;
         Ok(batches.map(move |batch| answer(batch.map(|batch| LogBatch { execution_id, batch }))))
+    }
+
+    /// The events of a visual session from `fromSeq` on, then live, each exactly once and in order. Completes after the last
+    /// event of a finished execution, with `ended`; ends with NOT_FOUND when the execution is deleted before.
+    async fn visual_events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Whose events.")] execution_id: ID,
+        #[graphql(
+            desc = "The first event to send; after a cut, the last `nextSeq`.",
+            default_with = "BigInt(0)"
+        )]
+        from_seq: BigInt,
+    ) -> Result<impl Stream<Item = async_graphql::Result<VisualEventBatch>> + use<>, ApiError> {
+        let execution_id = uuid("executionId", &execution_id)?;
+        check_from(from_seq.0)?;
+        let service = context.service();
+        let batches = service.follow_visual_events(context.viewer()?, execution_id, from_seq.0).await?;
+        Ok(batches.map(|batch| answer(batch.map(VisualEventBatch::from))))
     }
 }
 

@@ -9,6 +9,7 @@ use super::Tools;
 use super::worker::Failure;
 use crate::blob::{BlobError, BlobStore};
 use crate::domain::object::{Doomed, source_number, sources_prefix};
+use crate::domain::stream::StreamKind;
 use crate::error::Error;
 use crate::store::JobRow;
 
@@ -23,7 +24,12 @@ pub(super) async fn delete_objects(tools: &Tools, job: &JobRow) -> Result<(), Fa
             let name = tools.storage.archive(project_id, version, generation_id);
             gone(tools.storage.cloud().ok_or(NO_CLOUD)?.delete(&name).await)?;
         }
-        Doomed::Log { execution_id, in_cloud } => delete_log(tools, execution_id, in_cloud).await?,
+        Doomed::Log { execution_id, in_cloud } => {
+            delete_log(tools, StreamKind::Log, execution_id, in_cloud).await?;
+        }
+        Doomed::Visual { execution_id, in_cloud } => {
+            delete_log(tools, StreamKind::Visual, execution_id, in_cloud).await?;
+        }
         Doomed::Sources { code_agent_id, in_cloud } => {
             delete_sources(tools, tools.storage.local(), code_agent_id).await?;
             match tools.storage.cloud() {
@@ -54,8 +60,13 @@ async fn delete_sources(
     Ok(())
 }
 
-async fn delete_log(tools: &Tools, execution_id: Uuid, in_cloud: Option<bool>) -> Result<(), Failure> {
-    let name = tools.storage.log(execution_id);
+async fn delete_log(
+    tools: &Tools,
+    kind: StreamKind,
+    execution_id: Uuid,
+    in_cloud: Option<bool>,
+) -> Result<(), Failure> {
+    let name = tools.storage.log(kind, execution_id);
     if in_cloud != Some(true) {
         gone(tools.storage.local().delete(&name).await)?;
     }

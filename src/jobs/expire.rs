@@ -36,7 +36,7 @@ async fn expire_logs(tools: &Tools, retention: TimeDelta) -> Result<()> {
         for stream in &streams {
             while !tools.store.expire_log(stream, EXPIRE_CHUNKS_AT_ONCE).await? {}
         }
-        let logs = streams.iter().map(|stream| Topic::Log(stream.execution_id));
+        let logs = streams.iter().map(|stream| Topic::stream(stream.kind, stream.execution_id));
         tools.wakeups.announce(logs.chain([Topic::Jobs]));
         if (streams.len() as u64) < LOGS_AT_ONCE {
             return Ok(());

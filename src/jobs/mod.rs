@@ -45,6 +45,7 @@ pub struct Tools {
 }
 
 /// Who is to be told of a change of an execution.
-fn topics(row: &ExecutionRow) -> [Topic; 3] {
-    [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
+fn topics(row: &ExecutionRow) -> [Topic; 4] {
+    let tenant = Topic::Tenant(row.tenant_id.clone());
+    [tenant, Topic::Execution(row.id), Topic::Log(row.id), Topic::Visual(row.id)]
 }

@@ -7,8 +7,13 @@ use crate::store::{JobKind, Store};
 
 const WAITING_INTERVAL: Duration = Duration::from_secs(10);
 
-const KINDS: [JobKind; 4] =
-    [JobKind::UploadGeneration, JobKind::MoveSource, JobKind::DeleteObjects, JobKind::DeleteExecutions];
+const KINDS: [JobKind; 5] = [
+    JobKind::UploadGeneration,
+    JobKind::MoveSource,
+    JobKind::DeleteObjects,
+    JobKind::DeleteVisualObjects,
+    JobKind::DeleteExecutions,
+];
 
 /// Looks for ever.
 pub async fn show_waiting(store: Store) {
@@ -36,5 +41,6 @@ pub(super) fn word(kind: JobKind) -> &'static str {
         JobKind::MoveSource => "move_source",
         JobKind::DeleteObjects => "delete_objects",
         JobKind::DeleteExecutions => "delete_executions",
+        JobKind::DeleteVisualObjects => "delete_visual_objects",
     }
 }

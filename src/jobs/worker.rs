@@ -117,7 +117,7 @@ async fn attempt(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
     match job.kind {
         JobKind::UploadGeneration => upload::upload(tools, job).await,
         JobKind::MoveSource => source::move_source(tools, job).await,
-        JobKind::DeleteObjects => delete::delete_objects(tools, job).await,
+        JobKind::DeleteObjects | JobKind::DeleteVisualObjects => delete::delete_objects(tools, job).await,
         JobKind::DeleteExecutions => history::delete_executions(tools, job).await,
     }
 }

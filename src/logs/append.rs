@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::clock::now;
 use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
+use crate::domain::stream::StreamKind;
 use crate::error::{Code, Error, Result};
 use crate::event::{Topic, Wakeups};
 use crate::monitor;
@@ -193,12 +194,12 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
     }
     let began = Instant::now();
     let results = store_calls(store, &calls).await;
-    note_appended(&results, began.elapsed());
+    note_appended(&calls, &results, began.elapsed());
     let grown = calls
         .iter()
         .zip(&results)
         .filter(|(_, result)| result.as_ref().is_ok_and(|appended| appended.lines > 0))
-        .map(|(call, _)| Topic::Log(call.execution_id));
+        .map(|(call, _)| Topic::stream(call.lines.kind(), call.execution_id));
     wakeups.announce(grown);
     for ((answer, _bytes), result) in answers.into_iter().zip(results) {
         // The caller may have gone; its lines are stored all the same.
@@ -206,10 +207,16 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
     }
 }
 
-fn note_appended(results: &[Result<Appended>], took: Duration) {
-    let stored = results.iter().flatten();
-    let (lines, bytes) =
-        stored.fold((0, 0), |(lines, bytes), appended| (lines + appended.lines, bytes + appended.bytes));
+fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration) {
+    let (mut lines, mut bytes) = (0, 0);
+    for (call, result) in calls.iter().zip(results) {
+        if let Ok(appended) = result
+            && call.lines.kind() == StreamKind::Log
+        {
+            lines += appended.lines;
+            bytes += appended.bytes;
+        }
+    }
     monitor::lines_appended(lines, bytes, took);
 }
 

@@ -24,6 +24,7 @@ use crate::domain::limits::{
     ARCHIVE_WRITE_SECONDS_MAX, ARCHIVES_AT_ONCE_MAX,
 };
 use crate::domain::object::Place;
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::monitor;
 use crate::storage::Storage;
@@ -226,9 +227,9 @@ impl Archiver {
             return Ok(Round::Idle);
         }
         let new = claimed.iter().filter(|stream| stream.archived_bytes == 0);
-        let doomed = self.store.doomed_logs(new.map(|stream| stream.execution_id).collect()).await?;
+        let doomed = self.store.doomed_logs(new).await?;
         let (doomed, claimed): (Vec<_>, Vec<_>) =
-            claimed.into_iter().partition(|stream| doomed.contains(&stream.execution_id));
+            claimed.into_iter().partition(|stream| doomed.contains(&(stream.kind, stream.execution_id)));
         let later = now + TimeDelta::seconds(ARCHIVE_DOOMED_SECONDS);
         let mut outcomes: Vec<_> =
             doomed.into_iter().map(|stream| Outcome::Put(stream, Some(later))).collect();
@@ -274,7 +275,8 @@ impl Archiver {
         }
         let any_moved = archived.len() + released.len() > failures.len();
         if !archived.is_empty() {
-            let lines: i64 = archived.iter().map(Archived::lines).sum();
+            let logs = archived.iter().filter(|archived| archived.stream.kind == StreamKind::Log);
+            let lines: i64 = logs.map(Archived::lines).sum();
             self.store.lines_archived(archived, self.archive_after, now()).await?;
             monitor::lines_archived(lines.unsigned_abs());
         }
@@ -311,7 +313,8 @@ impl Archiver {
         let mut chunks = chunks;
         let lines: String = chunks.iter_mut().map(WaitingChunk::take_body).collect();
         let offset = u64::try_from(stream.archived_bytes).unwrap_or(0);
-        let writing = self.storage.append_log(place, stream.execution_id, offset, lines.into());
+        let writing =
+            self.storage.append_log(place, (stream.kind, stream.execution_id), offset, lines.into());
         match timeout(Duration::from_secs(ARCHIVE_WRITE_SECONDS_MAX), writing).await {
             Ok(Ok(())) => Outcome::Archived(Archived { stream, place, chunks }),
             Ok(Err(error)) => {

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::objects::fill;
 use crate::auth::Viewer;
 use crate::domain::limits::{LOG_READ_BYTES_MAX, LOG_READING_BYTES_MAX, LOGS_READ_BYTES_MAX};
-use crate::domain::log::CHUNK_BYTES_MAX;
 use crate::domain::page::Direction;
+use crate::domain::stream::{StreamKind, rules};
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 use crate::store::{ChunkSelection, ChunkSize, LogChunk, LogRange, LogStream, Reader, Store};
@@ -55,6 +55,7 @@ pub struct LogReader {
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub key: (String, Uuid),
+    pub kind: StreamKind,
     pub range: LogRange,
     pub direction: Direction,
     /// Leaves out chunks that have no line of these levels.
@@ -104,9 +105,23 @@ impl LogReader {
         Ok(counts.into_iter().map(|count| chunks.by_ref().take(count).collect()).collect())
     }
 
-    /// How far a log is written; `None` when there is no such log.
-    pub(super) async fn stream(&self, key: &(String, Uuid)) -> Result<Option<LogStream>> {
-        Ok(self.rows().log_streams(std::slice::from_ref(key)).await?.remove(&key.1))
+    /// How far a stream is written; `None` when there is no such stream.
+    pub(super) async fn stream(&self, kind: StreamKind, key: &(String, Uuid)) -> Result<Option<LogStream>> {
+        Ok(self.rows().log_streams(kind, std::slice::from_ref(key)).await?.remove(&key.1))
+    }
+
+    /// As [`Self::stream`]; a visual session without events yet is an empty stream, which ends with the execution.
+    pub(super) async fn followed_stream(
+        &self,
+        kind: StreamKind,
+        key: &(String, Uuid),
+    ) -> Result<Option<LogStream>> {
+        let stream = self.stream(kind, key).await?;
+        if stream.is_some() || kind == StreamKind::Log {
+            return Ok(stream);
+        }
+        let unopened = |log| LogStream { kind, next_seq: 0, byte_count: 0, expired: false, ..log };
+        Ok(self.stream(StreamKind::Log, key).await?.map(unopened))
     }
 
     /// The next chunks of some logs; a log that has any gets at least one, unless the other logs' fill the read.
@@ -167,14 +182,14 @@ impl LogReader {
 impl Wanted {
     fn selection(&self) -> ChunkSelection {
         let (tenant_id, execution_id) = self.key.clone();
-        let &Self { range, direction, levels, chunks, .. } = self;
-        ChunkSelection { tenant_id, execution_id, range, direction, levels, chunks }
+        let &Self { kind, range, direction, levels, chunks, .. } = self;
+        ChunkSelection { tenant_id, execution_id, kind, range, direction, levels, chunks }
     }
 
     /// What reading it at once could come to.
     fn bytes_at_most(&self) -> usize {
         let chunks = usize::try_from(self.chunks).unwrap_or(usize::MAX);
-        self.bytes_max.min(chunks.saturating_mul(CHUNK_BYTES_MAX))
+        self.bytes_max.min(chunks.saturating_mul(rules(self.kind).chunk_bytes_max))
     }
 }
 
@@ -228,6 +243,7 @@ impl Breather {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::log::CHUNK_BYTES_MAX;
 
     const KIB: usize = 1024;
 

@@ -17,6 +17,7 @@ use crate::domain::limits::{
 };
 use crate::domain::log::{Filter, Levels, Line, decode};
 use crate::domain::page::Direction;
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::store::{Arrival, LogRange, LogsOf};
 
@@ -113,6 +114,7 @@ fn wanted(calls: &BTreeMap<i64, (usize, Arrival)>, filter: &Filter) -> Option<Wa
     let (last_seq, _) = calls.last_key_value()?;
     Some(Wanted {
         key: (first.tenant_id.clone(), first.execution_id),
+        kind: StreamKind::Log,
         range: LogRange { from: first.first_seq, before: last_seq + 1 },
         direction: Direction::Forward,
         levels: filter.levels.map(Levels::bits),

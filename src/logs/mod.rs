@@ -1,4 +1,7 @@
-//! Log lines: appended durably, read by range, tailed live.
+//! Log lines and visual events: appended durably, read by range, tailed live.
+//!
+//! An execution has a stream of each kind. They differ in the text of their entries alone (`entry`): group commit, archiving,
+//! tails, downloads and retention are the same code and the same tables for both, and what is said of lines goes for events.
 //!
 //! - An appended line is acknowledged when the database has it; its number is final and dense.
 //! - A tail gives every line from any number on, once, in order, stored or live: it registers for wake-ups, reads what
@@ -11,9 +14,11 @@
 mod append;
 mod archive;
 mod chunks;
+mod entry;
 mod many;
 mod objects;
 mod page;
+mod range;
 mod tail;
 mod whole;
 
@@ -22,5 +27,6 @@ pub use archive::{Archiver, Health};
 pub use chunks::{LogReader, ReadMemory};
 pub use many::newest_of_many;
 pub use page::{LogPage, count, pages};
+pub use range::{EventRange, event_ranges};
 pub use tail::{TailBatch, TailStart, tail};
 pub use whole::whole;

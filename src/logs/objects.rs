@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::limits::LOG_OBJECT_READS_AT_ONCE_MAX;
 use crate::domain::object::Place;
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 use crate::store::LogChunk;
@@ -15,7 +16,7 @@ use crate::store::LogChunk;
 /// Some bytes of one object, and the chunks that have their lines there.
 #[derive(Debug)]
 struct Piece {
-    execution_id: Uuid,
+    stream: (StreamKind, Uuid),
     place: Place,
     bytes: Range<u64>,
     /// Index of the chunk, and its bytes.
@@ -28,7 +29,7 @@ struct Piece {
 /// `UNAVAILABLE` when storage does not give it now.
 pub(super) async fn fill(storage: &Storage, chunks: &mut [LogChunk]) -> Result<()> {
     let reads = pieces(chunks).into_iter().map(|piece| async move {
-        let text = storage.read_log(piece.place, piece.execution_id, piece.bytes.clone()).await?;
+        let text = storage.read_log(piece.place, piece.stream, piece.bytes.clone()).await?;
         Ok::<_, Error>((piece, text))
     });
     let read: Vec<_> = futures_util::stream::iter(reads)
@@ -49,11 +50,12 @@ fn pieces(chunks: &[LogChunk]) -> Vec<Piece> {
     let archived =
         chunks.iter().enumerate().filter_map(|(index, chunk)| Some((index, chunk, chunk.archived()?)));
     let mut archived: Vec<_> = archived.collect();
-    archived.sort_by_key(|(_, chunk, at)| (chunk.execution_id, at.bytes.start));
+    archived.sort_by_key(|(_, chunk, at)| (chunk.execution_id, chunk.kind, at.bytes.start));
     let mut pieces: Vec<Piece> = Vec::new();
-    let mut last: HashMap<Uuid, usize> = HashMap::new();
+    let mut last: HashMap<(StreamKind, Uuid), usize> = HashMap::new();
     for (index, chunk, at) in archived {
-        let before = last.get(&chunk.execution_id).and_then(|at| pieces.get_mut(*at));
+        let stream = (chunk.kind, chunk.execution_id);
+        let before = last.get(&stream).and_then(|at| pieces.get_mut(*at));
         if let Some(piece) =
             before.filter(|piece| piece.bytes.end == at.bytes.start && piece.place == at.place)
         {
@@ -61,9 +63,9 @@ fn pieces(chunks: &[LogChunk]) -> Vec<Piece> {
             piece.chunks.push((index, at.bytes));
             continue;
         }
-        last.insert(chunk.execution_id, pieces.len());
+        last.insert(stream, pieces.len());
         pieces.push(Piece {
-            execution_id: chunk.execution_id,
+            stream,
             place: at.place,
             bytes: at.bytes.clone(),
             chunks: vec![(index, at.bytes)],

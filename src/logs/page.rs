@@ -12,6 +12,7 @@ use super::chunks::{Breather, CHUNKS_MAX, LOGS_MAX, LogReader, Part, Read, Wante
 use crate::domain::limits::{LOG_ANSWER_BYTES_MAX, LOG_COUNT_SCAN_BYTES_MAX, LOG_SCAN_BYTES_MAX};
 use crate::domain::log::{Filter, Levels, Line, decode};
 use crate::domain::page::{Direction, Page};
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::store::{LogChunk, LogRange, LogStream};
 
@@ -49,7 +50,7 @@ pub async fn pages(
     page: &Page<i64>,
 ) -> Result<HashMap<Uuid, LogPage>> {
     let rows = usize::try_from(page.rows).map_err(Error::internal)?;
-    let streams = reader.rows().log_streams(executions).await?;
+    let streams = reader.rows().log_streams(StreamKind::Log, executions).await?;
     let request = Request { filter, page, rows };
     let mut logs: Vec<_> =
         executions.iter().map(|key| Progress::new(request, key, streams.get(&key.1))).collect();
@@ -131,6 +132,7 @@ impl<'r> Progress<'r> {
         let chunks = if self.request.filter.is_empty() { missing } else { CHUNKS_MAX };
         Wanted {
             key: self.key.clone(),
+            kind: StreamKind::Log,
             range: self.range,
             direction: self.request.page.direction,
             levels: self.request.filter.levels.map(Levels::bits),
@@ -219,13 +221,14 @@ impl<'r> Progress<'r> {
 /// # Errors
 /// `TOO_LARGE` when counting would look through more than [`LOG_COUNT_SCAN_BYTES_MAX`] of log.
 pub async fn count(reader: &LogReader, execution: &(String, Uuid), filter: &Filter) -> Result<i64> {
-    let Some(stream) = reader.stream(execution).await? else { return Ok(0) };
+    let Some(stream) = reader.stream(StreamKind::Log, execution).await? else { return Ok(0) };
     let end = stream.next_seq;
     if filter.is_empty() {
         return Ok(end);
     }
     let mut wanted = Wanted {
         key: execution.clone(),
+        kind: StreamKind::Log,
         range: LogRange { from: 0, before: end },
         direction: Direction::Forward,
         levels: filter.levels.map(Levels::bits),

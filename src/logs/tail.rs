@@ -1,4 +1,4 @@
-//! Following one execution's log: stored lines, then live ones, each exactly once and in order.
+//! Following one execution's log, or its visual session: stored entries, then live ones, each exactly once and in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,9 +7,10 @@ use futures_util::Stream;
 use uuid::Uuid;
 
 use super::chunks::{Breather, CHUNKS_MAX, LogReader, Wanted};
+use super::entry::Entry;
 use crate::domain::limits::{TAIL_BATCH_BYTES_MAX, TAIL_BATCH_LINES_MAX, TAIL_SILENT_BYTES_MAX};
-use crate::domain::log::{Filter, Levels, Line, decode};
 use crate::domain::page::Direction;
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::event::{Topic, Wakeup, Wakeups};
 use crate::store::{LogRange, LogStream};
@@ -25,10 +26,10 @@ pub enum TailStart {
 
 /// Some lines, and where the tail is.
 #[derive(Debug)]
-pub struct TailBatch {
+pub struct TailBatch<E> {
     /// At most [`TAIL_BATCH_LINES_MAX`], and [`TAIL_BATCH_BYTES_MAX`] unless a single one has more; may be empty when
     /// there is something else to say.
-    pub lines: Vec<Arc<Line>>,
+    pub lines: Vec<Arc<E>>,
     /// The line to go on from after a cut.
     pub next_seq: i64,
     /// Everything that was stored when the tail began has been sent.
@@ -42,14 +43,14 @@ pub struct TailBatch {
 /// # Errors
 /// `NOT_FOUND` when the execution is gone, or its lines have expired; also as the stream's last item when it is deleted before its log has ended:
 /// else that could not be told from the end. The stream itself fails as the store does.
-pub async fn tail(
+pub async fn tail<E: Entry>(
     reader: LogReader,
     wakeups: &Wakeups,
     key: (String, Uuid),
     start: TailStart,
-    filter: Filter,
-) -> Result<impl Stream<Item = Result<TailBatch>> + use<>> {
-    let wakeup = wakeups.follow(Topic::Log(key.1)); // before reading, so that nothing falls between
+    filter: E::Filter,
+) -> Result<impl Stream<Item = Result<TailBatch<E>>> + use<E>> {
+    let wakeup = wakeups.follow(Topic::stream(E::KIND, key.1)); // before reading, so that nothing falls between
     let mut tail = Tail {
         reader,
         key,
@@ -81,10 +82,10 @@ pub async fn tail(
     })
 }
 
-struct Tail {
+struct Tail<E: Entry> {
     reader: LogReader,
     key: (String, Uuid),
-    filter: Filter,
+    filter: E::Filter,
     wakeup: Wakeup,
     /// The first line that has not been read.
     next_seq: i64,
@@ -95,16 +96,16 @@ struct Tail {
     /// Bytes that were read since the last batch.
     silent_bytes: usize,
     /// Lines that were read and pass the filter.
-    ready: VecDeque<Arc<Line>>,
+    ready: VecDeque<Arc<E>>,
     said_caught_up: bool,
 }
 
-impl Tail {
-    async fn next(&mut self) -> Result<TailBatch> {
+impl<E: Entry> Tail<E> {
+    async fn next(&mut self) -> Result<TailBatch<E>> {
         loop {
             let stream = self.stream().await?;
             if stream.expired && self.next_seq < stream.next_seq {
-                return Err(Error::NotFound { what: "log, which has expired," });
+                return Err(Error::NotFound { what: expired(E::KIND) });
             }
             while self.ready.is_empty() && self.next_seq < stream.next_seq && !self.was_silent_for_long() {
                 if !self.read(&stream).await? {
@@ -124,7 +125,7 @@ impl Tail {
     }
 
     async fn stream(&self) -> Result<LogStream> {
-        self.reader.stream(&self.key).await?.ok_or(Error::NotFound { what: "execution" })
+        self.reader.followed_stream(E::KIND, &self.key).await?.ok_or(Error::NotFound { what: "execution" })
     }
 
     /// Reads on towards the end of `stream`; `false` when lines that must be there are not.
@@ -132,18 +133,19 @@ impl Tail {
         let range = LogRange { from: self.next_seq, before: stream.next_seq };
         let wanted = Wanted {
             key: self.key.clone(),
+            kind: E::KIND,
             range,
             direction: Direction::Forward,
-            levels: self.filter.levels.map(Levels::bits),
+            levels: E::levels(&self.filter),
             chunks: CHUNKS_MAX,
             bytes_max: usize::try_from(stream.byte_count - self.read_bytes).unwrap_or(0),
         };
         let (part, _memory) = self.reader.read_one(&wanted).await?;
         let mut breather = Breather::default();
         for chunk in &part.chunks {
-            for line in decode(&chunk.body) {
+            for line in E::decode(chunk) {
                 let line = line?;
-                if (range.from..range.before).contains(&line.seq) && self.filter.matches(&line) {
+                if (range.from..range.before).contains(&line.seq()) && line.passes(&self.filter) {
                     self.ready.push_back(Arc::new(line));
                 }
             }
@@ -152,7 +154,7 @@ impl Tail {
             self.silent_bytes += chunk.body.len();
             breather.decoded(chunk).await;
         }
-        let all_there = self.filter.levels.is_some() || !part.chunks.is_empty();
+        let all_there = E::levels(&self.filter).is_some() || !part.chunks.is_empty();
         if all_there && !part.more {
             self.next_seq = range.before; // what was left out cannot pass the filter
         }
@@ -164,9 +166,9 @@ impl Tail {
     }
 
     /// What there is to say now, if anything.
-    fn batch(&mut self, stream: &LogStream) -> Option<TailBatch> {
+    fn batch(&mut self, stream: &LogStream) -> Option<TailBatch<E>> {
         let lines = take_batch(&mut self.ready);
-        let next_seq = self.ready.front().map_or(self.next_seq, |line| line.seq);
+        let next_seq = self.ready.front().map_or(self.next_seq, |line| line.seq());
         let caught_up = next_seq >= self.stored_before;
         let ended = stream.ended && next_seq >= stream.next_seq;
         let has_news = ended || caught_up && !self.said_caught_up || self.was_silent_for_long();
@@ -179,10 +181,17 @@ impl Tail {
     }
 }
 
+pub(super) fn expired(kind: StreamKind) -> &'static str {
+    match kind {
+        StreamKind::Log => "log, which has expired,",
+        StreamKind::Visual => "visual session, which has expired,",
+    }
+}
+
 /// The lines of one batch.
-fn take_batch(ready: &mut VecDeque<Arc<Line>>) -> Vec<Arc<Line>> {
+fn take_batch<E: Entry>(ready: &mut VecDeque<Arc<E>>) -> Vec<Arc<E>> {
     let mut bytes = 0;
-    let fits = |(index, line): &(usize, &Arc<Line>)| {
+    let fits = |(index, line): &(usize, &Arc<E>)| {
         bytes += line.bytes();
         *index == 0 || !TAIL_BATCH_BYTES_MAX.is_passed_by(bytes)
     };
@@ -193,6 +202,7 @@ fn take_batch(ready: &mut VecDeque<Arc<Line>>) -> Vec<Arc<Line>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::log::{Line, decode};
 
     fn ready(sizes: impl IntoIterator<Item = usize>) -> VecDeque<Arc<Line>> {
         let line = |bytes| {

@@ -132,7 +132,7 @@ fn describe() {
     for outcome in ["sent", "dropped"] {
         counter!(ANALYTICS, "outcome" => outcome).increment(0);
     }
-    for kind in [ObjectKind::Log, ObjectKind::Generation, ObjectKind::Source] {
+    for kind in [ObjectKind::Log, ObjectKind::Visual, ObjectKind::Generation, ObjectKind::Source] {
         counter!(OBJECTS_SENT, "kind" => kind.word()).increment(0);
         counter!(OBJECT_BYTES_SENT, "kind" => kind.word()).increment(0);
     }
@@ -227,6 +227,7 @@ pub fn lines_archived(lines: u64) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
     Log,
+    Visual,
     Generation,
     Source,
 }
@@ -235,6 +236,7 @@ impl ObjectKind {
     fn word(self) -> &'static str {
         match self {
             Self::Log => "log",
+            Self::Visual => "visual",
             Self::Generation => "generation",
             Self::Source => "source",
         }

@@ -7,6 +7,7 @@ use super::Service;
 use super::generation::Archive;
 use crate::clock::{Timestamp, now};
 use crate::domain::limits::LINK_SECONDS_MAX;
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::logs;
 use crate::storage::{Link, Linkable, Linked};
@@ -22,6 +23,7 @@ pub struct Download {
 /// What is behind a link.
 pub enum Behind {
     Archive(Archive),
+    /// Or a visual session.
     Log(WholeLog),
 }
 
@@ -78,14 +80,16 @@ impl Service {
         let (link, _) = self.check_link::<Link>(token)?;
         match link.what {
             Linked::Generation => Ok(Behind::Archive(self.linked_archive(link).await?)),
-            Linked::Log => {
-                let stream = self.store.linked_log(&link.tenant_id, link.id).await?;
-                let stream =
-                    stream.filter(|stream| !stream.expired).ok_or(Error::NotFound { what: "log" })?;
-                let lines = logs::whole(self.store.clone(), self.storage.clone(), stream);
-                Ok(Behind::Log(WholeLog { file_name: link.file_name, lines: Box::pin(lines) }))
-            }
+            Linked::Log => self.linked_log(StreamKind::Log, link).await,
+            Linked::Visual => self.linked_log(StreamKind::Visual, link).await,
         }
+    }
+
+    async fn linked_log(&self, kind: StreamKind, link: Link) -> Result<Behind> {
+        let stream = self.store.linked_log(kind, &link.tenant_id, link.id).await?;
+        let stream = stream.filter(|stream| !stream.expired).ok_or(Error::NotFound { what: "log" })?;
+        let lines = logs::whole(self.store.clone(), self.storage.clone(), stream);
+        Ok(Behind::Log(WholeLog { file_name: link.file_name, lines: Box::pin(lines) }))
     }
 }
 

@@ -11,8 +11,9 @@ use super::download::{Download, check_lifetime};
 use crate::auth::{Role, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::limits::{APPEND_LINES_MAX, at_most};
-use crate::domain::log::{EncodedLines, Filter, NewLine};
+use crate::domain::log::{EncodedLines, Filter, Line, NewLine};
 use crate::domain::page::Page;
+use crate::domain::stream::{Entries, StreamKind};
 use crate::error::{Error, Result};
 use crate::logs::{self, LogPage, TailBatch, TailStart};
 use crate::storage::{Link, Linked};
@@ -39,7 +40,7 @@ impl Service {
         if first_seq.is_some_and(|seq| seq < 0) {
             return Err(Error::bad_input("input.firstSeq", "lines are numbered from 0"));
         }
-        let lines = EncodedLines::new("input.lines", lines)?;
+        let lines = Entries::Lines(EncodedLines::new("input.lines", lines)?);
         let tenant_id = match viewer.role() {
             // A service names no tenant; the execution does.
             Role::Service => self.visible(viewer, execution_id).await?.tenant_id,
@@ -87,7 +88,7 @@ impl Service {
         execution_id: Uuid,
         start: TailStart,
         filter: Filter,
-    ) -> Result<impl Stream<Item = Result<TailBatch>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<TailBatch<Line>>> + use<>> {
         let reader = self.store.reader(viewer);
         // One that is being discarded can still be tailed to its end after a cut.
         let execution = reader.find_followed_execution(execution_id).await?;
@@ -96,21 +97,22 @@ impl Service {
         logs::tail(self.log_reader(viewer), &self.wakeups, key, start, filter).await
     }
 
-    /// How far the logs of some executions that have been read are written and archived, by id.
+    /// How far the logs, or the visual sessions, of some executions that have been read are written and archived, by id.
     ///
     /// # Errors
     /// What the store says.
     pub async fn log_streams(
         &self,
         viewer: &Viewer,
+        kind: StreamKind,
         executions: &[(String, Uuid)],
     ) -> Result<HashMap<Uuid, LogStream>> {
-        self.store.reader(viewer).log_streams(executions).await
+        self.store.reader(viewer).log_streams(kind, executions).await
     }
 
-    /// The key of the object of an execution's log.
-    pub fn log_key(&self, execution_id: Uuid) -> String {
-        self.storage.log(execution_id).key.as_str().to_owned()
+    /// The key of the object of a log, or of a visual session.
+    pub fn log_key(&self, stream: &LogStream) -> String {
+        self.storage.log(stream.kind, stream.execution_id).key.as_str().to_owned()
     }
 
     /// When a log that has ended is removed; `None` while it has not ended, and when logs are kept for ever.
@@ -119,23 +121,26 @@ impl Service {
         stream.last_line_at.filter(|_| stream.ended).map(|last| last + TimeDelta::days(days.into()))
     }
 
-    /// A link to the whole log of an execution as it is when the link is followed: archived lines and those that wait.
+    /// A link to the whole log, or visual session, of an execution as it is when the link is followed: archived lines and those that wait.
     ///
     /// # Errors
     /// `BAD_INPUT` for a time that is too short or too long.
     pub fn link_to_log(&self, stream: &LogStream, expires_in_seconds: i32) -> Result<Download> {
         check_lifetime(expires_in_seconds)?;
-        let file_name = self.log_key(stream.execution_id);
+        let file_name = self.log_key(stream);
         let link = Link {
             tenant_id: stream.tenant_id.clone(),
-            what: Linked::Log,
+            what: match stream.kind {
+                StreamKind::Log => Linked::Log,
+                StreamKind::Visual => Linked::Visual,
+            },
             id: stream.execution_id,
             file_name: file_name.clone(),
         };
         self.own_link(link, expires_in_seconds)
     }
 
-    async fn visible(&self, viewer: &Viewer, execution_id: Uuid) -> Result<ExecutionRow> {
+    pub(super) async fn visible(&self, viewer: &Viewer, execution_id: Uuid) -> Result<ExecutionRow> {
         let execution = self.store.reader(viewer).find_followed_execution(execution_id).await?;
         execution.ok_or(Error::NotFound { what: "execution" })
     }

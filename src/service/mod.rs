@@ -8,6 +8,7 @@ mod generation;
 mod log;
 mod project;
 mod stats;
+mod visual;
 mod workflow_run;
 
 use std::sync::Arc;

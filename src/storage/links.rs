@@ -45,6 +45,8 @@ pub enum Linked {
     Generation,
     /// The log of an execution.
     Log,
+    /// The visual session of an execution.
+    Visual,
 }
 
 impl Linkable for Link {

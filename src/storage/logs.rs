@@ -1,4 +1,5 @@
-//! The objects of logs: `job-{executionId}.log` in their bucket.
+//! The objects of logs and of visual sessions: `job-{executionId}.log` and `job-{executionId}.visual.ndjson` in the bucket
+//! of logs.
 
 use std::ops::Range;
 
@@ -9,16 +10,21 @@ use uuid::Uuid;
 use super::{Storage, unavailable, word};
 use crate::blob::{BlobError, Result as BlobResult};
 use crate::domain::object::{ObjectKey, ObjectName, Place};
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::monitor::{self, ObjectKind};
 
-/// What logs are: JSON lines.
+/// What both are: JSON lines.
 const LOG_TYPE: &str = "application/x-ndjson";
 
 impl Storage {
-    /// The log of an execution.
-    pub fn log(&self, execution_id: Uuid) -> ObjectName {
-        ObjectName { bucket: self.0.buckets.logs.clone(), key: ObjectKey::log(execution_id) }
+    /// The log of an execution, or its visual session.
+    pub fn log(&self, kind: StreamKind, execution_id: Uuid) -> ObjectName {
+        let key = match kind {
+            StreamKind::Log => ObjectKey::log(execution_id),
+            StreamKind::Visual => ObjectKey::visual(execution_id),
+        };
+        ObjectName { bucket: self.0.buckets.logs.clone(), key }
     }
 
     /// Whether adding to an object at this place means to send all of it again.
@@ -33,16 +39,16 @@ impl Storage {
     pub async fn append_log(
         &self,
         place: Place,
-        execution_id: Uuid,
+        (kind, execution_id): (StreamKind, Uuid),
         offset: u64,
         lines: Bytes,
     ) -> BlobResult<()> {
-        let name = self.log(execution_id);
+        let name = self.log(kind, execution_id);
         let store = self.to_send_to(place, &name.bucket).await?;
         let bytes = lines.len() as u64;
         let appended = store.append(&name, offset, lines, LOG_TYPE).await;
         if appended.is_ok() {
-            monitor::object_sent(ObjectKind::Log, bytes);
+            monitor::object_sent(object_kind(kind), bytes);
         }
         self.noting_missing_bucket(place, &name.bucket, appended)
     }
@@ -56,23 +62,42 @@ impl Storage {
     ///
     /// # Errors
     /// `UNAVAILABLE` when storage does not give them now; `NOT_FOUND` when the object is gone.
-    pub async fn read_log(&self, place: Place, execution_id: Uuid, bytes: Range<u64>) -> Result<Vec<u8>> {
+    pub async fn read_log(
+        &self,
+        place: Place,
+        (kind, execution_id): (StreamKind, Uuid),
+        bytes: Range<u64>,
+    ) -> Result<Vec<u8>> {
         let length = bytes.end - bytes.start;
         let read = async {
             let pieces: Vec<Bytes> =
-                self.at(place)?.get(&self.log(execution_id), Some(bytes)).await?.try_collect().await?;
+                self.at(place)?.get(&self.log(kind, execution_id), Some(bytes)).await?.try_collect().await?;
             let read = pieces.concat();
             if read.len() as u64 == length {
                 return Ok(read);
             }
-            Err(BlobError::Torn(format!("the log of {execution_id} is shorter than what was archived")))
+            Err(BlobError::Torn(format!(
+                "the log or visual session of {execution_id} is shorter than what was archived"
+            )))
         };
         read.await.map_err(|error| match error {
             // By a rule of the bucket, or by hand: nothing brings it back.
-            BlobError::NotFound => {
-                Error::NotFound { what: "log, which has expired or was removed from storage," }
-            }
+            BlobError::NotFound => Error::NotFound { what: missing(kind) },
             error => unavailable(&error),
         })
+    }
+}
+
+fn missing(kind: StreamKind) -> &'static str {
+    match kind {
+        StreamKind::Log => "log, which has expired or was removed from storage,",
+        StreamKind::Visual => "visual session, which has expired or was removed from storage,",
+    }
+}
+
+fn object_kind(kind: StreamKind) -> ObjectKind {
+    match kind {
+        StreamKind::Log => ObjectKind::Log,
+        StreamKind::Visual => ObjectKind::Visual,
     }
 }

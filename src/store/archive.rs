@@ -16,13 +16,14 @@ use uuid::Uuid;
 use super::arrivals::remembered;
 use super::failure::failed;
 use super::jobs::{JobKind, NewJob};
-use super::logs::{LogChunk, LogStream, archive_due_at, save_streams};
+use super::logs::{LogChunk, LogStream, archive_due_at, save_streams, stream_key};
 use super::system::lock_log_streams;
 use super::write::{delete, insert_many};
 use super::{Store, WriteTx};
 use crate::clock::{Timestamp, new_id, now};
 use crate::domain::limits::{ARCHIVE_LEASE_SECONDS, INDEX_ENTRY_BYTES_MAX, INDEX_ENTRY_LINES_MAX};
 use crate::domain::object::{Doomed, Place};
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 
 /// PostgreSQL's sums are numeric.
@@ -153,6 +154,7 @@ impl Store {
         let select = log_chunk::Entity::find()
             .filter(C::TenantId.eq(&stream.tenant_id))
             .filter(C::ExecutionId.eq(stream.execution_id))
+            .filter(C::Kind.eq(stream.kind))
             .filter(C::LastSeq.gte(stream.archived_seq))
             // What is in an object already has no text to be archived.
             .filter(C::ObjectOffset.is_null())
@@ -175,17 +177,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let tx = self.begin().await?;
-        let keys: Vec<_> = archived.iter().map(|archived| key(&archived.stream)).collect();
+        let keys: Vec<_> = archived.iter().map(|archived| of_execution(&archived.stream)).collect();
         let locked = lock_log_streams(&tx, &keys).await?;
-        let mut locked: HashMap<_, _> = locked.into_iter().map(|stream| (key(&stream), stream)).collect();
+        let mut locked: HashMap<_, _> =
+            locked.into_iter().map(|stream| (stream_key(&stream), stream)).collect();
         let mut saved = Vec::new();
         let mut index = Vec::new();
         let mut lost = Vec::new();
         for Archived { stream, place, chunks } in archived {
-            let current = locked.remove(&key(&stream));
+            let current = locked.remove(&stream_key(&stream));
             let current = current.filter(|current| current.archive_lease_id == stream.archive_lease_id);
             let Some(mut current) = current else {
-                lost.push(stream.execution_id);
+                lost.push((stream.kind, stream.execution_id));
                 continue;
             };
             let newest_archived_at = chunks.last().map(|last| last.0.appended_at);
@@ -194,6 +197,7 @@ impl Store {
                 let moved = C::TenantId
                     .eq(&stream.tenant_id)
                     .and(C::ExecutionId.eq(stream.execution_id))
+                    .and(C::Kind.eq(stream.kind))
                     .and(C::LastSeq.between(first.0.last_seq, last.0.last_seq));
                 delete::<log_chunk::Entity>(&tx, Condition::all().add(moved)).await?;
                 current.archived_seq = last.0.last_seq + 1;
@@ -218,7 +222,10 @@ impl Store {
         }
         insert_many::<log_chunk::Entity>(&tx, index, None).await.map_err(failed)?;
         save_streams(&tx, saved.into_iter()).await?;
-        tx.hurry_jobs(JobKind::DeleteObjects, &lost, now).await?;
+        for kind in [StreamKind::Log, StreamKind::Visual] {
+            let lost: Vec<_> = lost.iter().filter(|(of, _)| *of == kind).map(|(_, id)| *id).collect();
+            tx.hurry_jobs(deletion(kind), &lost, now).await?;
+        }
         tx.commit().await
     }
 
@@ -231,12 +238,12 @@ impl Store {
             return Ok(());
         }
         let tx = self.begin().await?;
-        let keys: Vec<_> = released.iter().map(|release| key(&release.stream)).collect();
+        let keys: Vec<_> = released.iter().map(|release| of_execution(&release.stream)).collect();
         let mut released: HashMap<_, _> =
-            released.into_iter().map(|release| (key(&release.stream), release)).collect();
+            released.into_iter().map(|release| (stream_key(&release.stream), release)).collect();
         let mut locked = lock_log_streams(&tx, &keys).await?;
         locked.retain_mut(|stream| {
-            let release = released.remove(&key(stream));
+            let release = released.remove(&stream_key(stream));
             let release = release.filter(|of| of.stream.archive_lease_id == stream.archive_lease_id);
             let Some(Release { due_at, from_bytes, has_failed, .. }) = release else { return false };
             stream.archive_lease_id = None;
@@ -317,26 +324,31 @@ impl Store {
         tx.commit().await
     }
 
-    /// Which of some executions have the id of one whose log's object is still to be deleted.
+    /// Which of some streams are named as one whose object is still to be deleted.
     ///
     /// # Errors
     /// What the database says.
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
-    pub async fn doomed_logs(&self, ids: Vec<Uuid>) -> Result<HashSet<Uuid>> {
+    pub async fn doomed_logs(
+        &self,
+        streams: impl Iterator<Item = &LogStream>,
+    ) -> Result<HashSet<(StreamKind, Uuid)>> {
         use job::Column as C;
-        if ids.is_empty() {
+        let named: HashSet<_> = streams.map(|stream| (stream.kind, stream.execution_id)).collect();
+        if named.is_empty() {
             return Ok(HashSet::new());
         }
-        let doomed: Vec<Uuid> = job::Entity::find()
+        let doomed: Vec<(JobKind, Uuid)> = job::Entity::find()
             .select_only()
-            .column(C::SubjectId)
-            .filter(C::Kind.eq(JobKind::DeleteObjects))
-            .filter(C::SubjectId.is_in(ids))
+            .columns([C::Kind, C::SubjectId])
+            .filter(C::Kind.is_in([JobKind::DeleteObjects, JobKind::DeleteVisualObjects]))
+            .filter(C::SubjectId.is_in(named.iter().map(|(_, id)| *id)))
             .into_tuple()
             .all(&self.0.read)
             .await
             .map_err(failed)?;
-        Ok(doomed.into_iter().collect())
+        let doomed: HashSet<_> = doomed.into_iter().collect();
+        Ok(named.into_iter().filter(|(kind, id)| doomed.contains(&(deletion(*kind), *id))).collect())
     }
 
     /// How much waits to be archived.
@@ -382,9 +394,14 @@ impl Store {
     /// # Errors
     /// What the database says.
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
-    pub async fn linked_log(&self, tenant_id: &str, execution_id: Uuid) -> Result<Option<LogStream>> {
+    pub async fn linked_log(
+        &self,
+        kind: StreamKind,
+        tenant_id: &str,
+        execution_id: Uuid,
+    ) -> Result<Option<LogStream>> {
         use log_stream::Column as C;
-        let which = C::TenantId.eq(tenant_id).and(C::ExecutionId.eq(execution_id));
+        let which = C::TenantId.eq(tenant_id).and(C::ExecutionId.eq(execution_id)).and(C::Kind.eq(kind));
         log_stream::Entity::find().filter(which).one(&self.0.read).await.map_err(failed)
     }
 
@@ -403,6 +420,7 @@ impl Store {
         let select = log_chunk::Entity::find()
             .filter(C::TenantId.eq(&stream.tenant_id))
             .filter(C::ExecutionId.eq(stream.execution_id))
+            .filter(C::Kind.eq(stream.kind))
             .filter(C::LastSeq.gte(from))
             .order_by_asc(C::LastSeq);
         let Some(last_seq) = self.last_that_fits(&select, bytes_max).await? else { return Ok(Vec::new()) };
@@ -461,12 +479,15 @@ impl Store {
     pub async fn expire_log(&self, stream: &LogStream, rows: u64) -> Result<bool> {
         use log_chunk::Column as C;
         let tx = self.begin().await?;
-        let mut locked = lock_log_streams(&tx, &[key(stream)]).await?;
-        let Some(mut current) = locked.pop().filter(|log| log.archive_lease_id.is_none() && !log.expired)
-        else {
+        let locked = lock_log_streams(&tx, &[of_execution(stream)]).await?;
+        let current = locked.into_iter().find(|locked| locked.kind == stream.kind);
+        let Some(mut current) = current.filter(|log| log.archive_lease_id.is_none() && !log.expired) else {
             return Ok(true);
         };
-        let of_log = C::TenantId.eq(&stream.tenant_id).and(C::ExecutionId.eq(stream.execution_id));
+        let of_log = C::TenantId
+            .eq(&stream.tenant_id)
+            .and(C::ExecutionId.eq(stream.execution_id))
+            .and(C::Kind.eq(stream.kind));
         let first: Vec<i64> = log_chunk::Entity::find()
             .select_only()
             .column(C::LastSeq)
@@ -507,10 +528,14 @@ impl WriteTx {
         let now = now();
         let jobs = streams.iter().filter(has_object).map(|stream| {
             let in_cloud = stream.object_place.map(|place| place == Place::Cloud);
-            let detail = serde_json::to_string(&Doomed::Log { execution_id: stream.execution_id, in_cloud });
-            let detail = detail.map_err(Error::internal)?;
+            let execution_id = stream.execution_id;
+            let doomed = match stream.kind {
+                StreamKind::Log => Doomed::Log { execution_id, in_cloud },
+                StreamKind::Visual => Doomed::Visual { execution_id, in_cloud },
+            };
+            let detail = serde_json::to_string(&doomed).map_err(Error::internal)?;
             Ok(NewJob {
-                kind: JobKind::DeleteObjects,
+                kind: deletion(stream.kind),
                 tenant_id: stream.tenant_id.clone(),
                 subject_id: stream.execution_id,
                 node_id: None,
@@ -534,15 +559,24 @@ async fn lock_waiting_logs(tx: &WriteTx, which: Expr) -> Result<Vec<LogStream>> 
         .filter(C::ArchiveDueAt.is_not_null())
         .filter(which)
         .order_by_asc(C::TenantId)
-        .order_by_asc(C::ExecutionId);
+        .order_by_asc(C::ExecutionId)
+        .order_by_asc(C::Kind);
     if tx.dialect.is_postgres() {
         select = select.lock(LockType::NoKeyUpdate);
     }
     select.all(&tx.inner).await.map_err(failed)
 }
 
-fn key(stream: &LogStream) -> (String, Uuid) {
+fn of_execution(stream: &LogStream) -> (String, Uuid) {
     (stream.tenant_id.clone(), stream.execution_id)
+}
+
+/// The job that deletes the objects of a kind: there is one of a kind for each execution.
+fn deletion(kind: StreamKind) -> JobKind {
+    match kind {
+        StreamKind::Log => JobKind::DeleteObjects,
+        StreamKind::Visual => JobKind::DeleteVisualObjects,
+    }
 }
 
 /// The entries of the index for chunks that follow each other in an object from `offset` on: chunks without their text,

@@ -9,16 +9,18 @@ use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _
 use uuid::Uuid;
 
 use super::failure::{failed, is_duplicate};
+use super::logs;
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
 use super::search::{Hits, search_row};
 use super::write::{INSERT_ROWS_MAX, delete, insert_many};
 use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
 use crate::clock::Timestamp;
-use crate::domain::execution::{Filter, Order as ListOrder, is_final};
+use crate::domain::execution::{Filter, Order as ListOrder};
 use crate::domain::export::LargeValues;
 use crate::domain::limits::{DISCARD_GRACE_SECONDS, LARGE_VALUES_BYTES_MAX};
 use crate::domain::page::{Cursor, Direction, Page, Rows};
+use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 
 /// An execution as lists read it.
@@ -351,7 +353,7 @@ impl Reader<'_> {
             .add_option(workflow_run_ids.as_ref().map(|ids| C::WorkflowRunId.is_in(ids)))
             .add_option(project_keys.as_ref().map(|keys| C::ProjectKey.is_in(keys)))
             .add_option(owner_ids.as_ref().map(|ids| C::OwnerId.is_in(ids)))
-            .add_option(visual_only.then(|| C::VisualEnabled.eq(true)))
+            .add_option(visual_only.then(|| Expr::cust("visual_enabled")))
             .add_option(created_at.from.map(|from| C::CreatedAt.gte(from)))
             .add_option(created_at.to.map(|to| C::CreatedAt.lt(to)))
             .add_option(completed_at.from.map(|from| C::CompletedAt.gte(from)))
@@ -414,7 +416,7 @@ impl WriteTx {
         for NewExecution { mut row, payload } in new {
             stamp.tenant_id().clone_into(&mut row.tenant_id);
             stamp.owner_id().clone_into(&mut row.owner_id);
-            streams.push(new_stream(&row));
+            streams.push(logs::new_stream(StreamKind::Log, &row).into_active_model());
             words.extend(search_row(&row, row.name.as_deref(), &payload));
             if !payload.is_empty() {
                 payloads.push(payload_row(&row, payload));
@@ -502,7 +504,7 @@ impl WriteTx {
         // In the order in which everybody locks logs, also from one part to the next.
         keys.sort_unstable();
         for keys in keys.chunks(INSERT_ROWS_MAX) {
-            // An append that is under way has its lines stored first, so that they are deleted, too.
+            // An append that is under way has its lines stored first, so that they are deleted, too. Both kinds of them.
             let streams = system::lock_log_streams(self, keys).await?;
             self.doom_log_objects(&streams).await?;
             // Payload and log stream go with it: see their foreign keys.
@@ -545,32 +547,6 @@ fn payload_row(row: &ExecutionRow, change: PayloadChange) -> execution_payload::
         inputs: Set(change.inputs),
         result: Set(change.result),
         error: Set(change.error),
-    }
-}
-
-fn new_stream(row: &ExecutionRow) -> log_stream::ActiveModel {
-    log_stream::ActiveModel {
-        tenant_id: Set(row.tenant_id.clone()),
-        execution_id: Set(row.id),
-        owner_id: Set(row.owner_id.clone()),
-        workflow_run_id: Set(row.workflow_run_id.clone()),
-        code_agent_id: Set(row.code_agent_id),
-        next_seq: Set(0),
-        byte_count: Set(0),
-        ended: Set(is_final(row.status)),
-        heartbeat_at: Set(None),
-        archived_seq: Set(0),
-        archived_bytes: Set(0),
-        object_place: Set(None),
-        archive_due_at: Set(None),
-        waiting_since: Set(None),
-        archive_from_bytes: Set(None),
-        archive_lease_id: Set(None),
-        archive_leased_until: Set(None),
-        archive_node_id: Set(None),
-        archive_failures: Set(0),
-        last_line_at: Set(None),
-        expired: Set(false),
     }
 }
 

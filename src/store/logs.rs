@@ -1,4 +1,8 @@
-//! Log lines: numbered in groups, read by range.
+//! Log lines and visual events: numbered in groups, read by range.
+//!
+//! Both are streams of an execution ([`StreamKind`]), and a stream is a row of `log_stream` with its chunks: so one group
+//! stores both, and everything that is said of a log and its lines goes for a visual session and its events. A visual stream
+//! is opened by its first call; what it sums up to is written to its execution when that ends.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -10,24 +14,27 @@ use sea_orm::{ColumnTrait as _, FromQueryResult, IntoActiveModel, Order};
 use uuid::Uuid;
 
 use super::arrivals::{self, Arrival, ArrivedRow};
+use super::executions::ExecutionRow;
 use super::failure::failed;
-use super::scoped::{Reader, ScopedSelect, of_executions};
+use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
 use super::write::insert_many;
 use super::{Store, WriteTx, system};
 use crate::auth::Viewer;
 use crate::clock::Timestamp;
-use crate::domain::limits::{
-    APPEND_LINES_MAX, ARCHIVE_AT_ONCE_BYTES, ARCHIVE_AT_ONCE_LINES, LOG_BYTES_MAX, LOG_LINES_MAX,
-};
-use crate::domain::log::{EncodedLines, NumberedLines};
+use crate::domain::execution::{DURATION_MS_MAX, is_final};
+use crate::domain::limits::{APPEND_LINES_MAX, ARCHIVE_AT_ONCE_BYTES, ARCHIVE_AT_ONCE_LINES};
+use crate::domain::log::NumberedLines;
 use crate::domain::object::Place;
 use crate::domain::page::Direction;
+use crate::domain::stream::{Entries, StreamKind, rules};
+use crate::domain::visual::Span;
 use crate::error::{Error, Result};
 
 /// Lines as they were appended by one call: what reading them needs.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct LogChunk {
     pub execution_id: Uuid,
+    pub kind: StreamKind,
     pub first_seq: i64,
     pub last_seq: i64,
     byte_count: i32,
@@ -38,8 +45,9 @@ pub struct LogChunk {
 }
 
 impl LogChunk {
-    pub(super) const COLUMNS: [log_chunk::Column; 7] = [
+    pub(super) const COLUMNS: [log_chunk::Column; 8] = [
         log_chunk::Column::ExecutionId,
+        log_chunk::Column::Kind,
         log_chunk::Column::FirstSeq,
         log_chunk::Column::LastSeq,
         log_chunk::Column::ByteCount,
@@ -74,7 +82,39 @@ pub struct ArchivedAt {
 /// How far a log has been written.
 pub type LogStream = log_stream::Model;
 
-/// One call's lines, for an execution that the caller could read.
+/// Which stream: of this tenant's execution, of this kind.
+pub(super) type StreamKey = (String, Uuid, StreamKind);
+
+pub(super) fn stream_key(stream: &LogStream) -> StreamKey {
+    (stream.tenant_id.clone(), stream.execution_id, stream.kind)
+}
+
+/// What the stored events of a visual session come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisualTotals {
+    pub events: i64,
+    /// From the first event to the last.
+    pub duration_ms: i64,
+}
+
+impl VisualTotals {
+    /// Those of a stream; `None` for a log, and for a session without a stored event.
+    pub fn of(stream: &LogStream) -> Option<Self> {
+        if stream.kind != StreamKind::Visual || stream.next_seq == 0 {
+            return None;
+        }
+        let duration_ms = stream.last_event_ms.unwrap_or(0) - stream.first_event_ms.unwrap_or(0);
+        Some(Self { events: stream.next_seq, duration_ms })
+    }
+
+    /// Writes them down at the end of an execution: its stored events say it better than its runner.
+    pub fn note(self, row: &mut ExecutionRow) {
+        row.visual_events_captured = self.events;
+        row.visual_stream_duration_ms = Ord::min(self.duration_ms, DURATION_MS_MAX);
+    }
+}
+
+/// One call's entries, for an execution that the caller could read.
 #[derive(Debug)]
 pub struct Append {
     pub viewer: Viewer,
@@ -82,7 +122,7 @@ pub struct Append {
     pub execution_id: Uuid,
     /// The number that the caller thinks the first line gets.
     pub first_seq: Option<i64>,
-    pub lines: EncodedLines,
+    pub lines: Entries,
 }
 
 /// What became of one call's lines.
@@ -116,6 +156,7 @@ impl From<Error> for GroupFailure {
 pub struct ChunkSelection {
     pub tenant_id: String,
     pub execution_id: Uuid,
+    pub kind: StreamKind,
     pub range: LogRange,
     pub direction: Direction,
     /// Leaves out chunks that have no line of these levels.
@@ -179,22 +220,32 @@ impl Store {
         let mut streams: HashMap<_, _> = system::lock_log_streams(&tx, &keys)
             .await?
             .into_iter()
-            .map(|stream| ((stream.tenant_id.clone(), stream.execution_id), stream))
+            .map(|stream| (stream_key(&stream), stream))
             .collect();
         let mut chunks = Vec::with_capacity(calls.len());
         let mut changed = BTreeMap::new();
         let mut answers = Vec::with_capacity(calls.len());
-        for (call, key) in calls.iter().zip(&keys) {
-            let answer = match streams.get_mut(key) {
+        for (call, (tenant_id, execution_id)) in calls.iter().zip(keys) {
+            let key = (tenant_id, execution_id, call.lines.kind());
+            let answer = match streams.get_mut(&key) {
                 None => Err(Error::NotFound { what: "execution" }),
                 Some(stream) => append(stream, call, archive_after, now).map(|(appended, new)| {
                     if !new.is_empty() {
                         chunks.extend(new.into_iter().map(IntoActiveModel::into_active_model));
-                        changed.insert(key, stream.clone());
+                        changed.insert(key.clone(), stream.clone());
                     }
                     appended
                 }),
             };
+            // Whoever captures events lives: that is asked of the log.
+            let log = (key.0, key.1, StreamKind::Log);
+            if answer.as_ref().is_ok_and(|appended| appended.lines > 0)
+                && key.2 == StreamKind::Visual
+                && let Some(stream) = streams.get_mut(&log)
+            {
+                stream.heartbeat_at = Some(now);
+                changed.insert(log, stream.clone());
+            }
             answers.push(answer);
         }
         if !chunks.is_empty() {
@@ -217,14 +268,15 @@ fn append(
         return Err(Error::NotFound { what: "execution" });
     }
     call.viewer.may_write(&stream.tenant_id, &stream.owner_id)?;
+    let rules = rules(stream.kind);
     let count = i64::try_from(call.lines.len()).map_err(Error::internal)?;
     let first_seq = call.first_seq.unwrap_or(stream.next_seq);
     if first_seq > stream.next_seq {
         return Err(Error::Conflict {
             field: Some("input.firstSeq".into()),
             message: format!(
-                "lines are missing: the next line's number is {}, not {first_seq}",
-                stream.next_seq
+                "{} are missing: the next number is {}, not {first_seq}",
+                rules.noun, stream.next_seq
             )
             .into(),
         });
@@ -234,28 +286,43 @@ fn append(
         return Ok((Appended { next_seq: stream.next_seq, lines: 0, bytes: 0 }, Vec::new()));
     }
     if stream.ended {
-        return Err(Error::conflict("the execution has ended; its log takes no more lines"));
+        return Err(has_ended(stream.kind));
     }
-    if (stream.next_seq + new).cast_unsigned() > LOG_LINES_MAX.max {
-        return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_LINES_MAX });
+    if (stream.next_seq + new).cast_unsigned() > rules.entries_max.max {
+        return Err(Error::TooLarge { field: rules.field.into(), limit: rules.entries_max });
     }
     let skip = usize::try_from(count - new).map_err(Error::internal)?;
     let numbered = call.lines.number(skip, stream.next_seq);
     let text_bytes = numbered.iter().map(|lines| lines.body.len()).sum::<usize>();
     let bytes = text_bytes as i64;
-    if (stream.byte_count + bytes).cast_unsigned() > LOG_BYTES_MAX.max {
-        return Err(Error::TooLarge { field: "input.lines".into(), limit: LOG_BYTES_MAX });
+    if (stream.byte_count + bytes).cast_unsigned() > rules.bytes_max.max {
+        return Err(Error::TooLarge { field: rules.field.into(), limit: rules.bytes_max });
     }
     stream.next_seq += new;
     stream.byte_count += bytes;
     stream.heartbeat_at = Some(now);
     stream.last_line_at = Some(now);
+    note_span(stream, call.lines.span(skip));
     stream.waiting_since.get_or_insert(now);
     stream.archive_due_at = Some(archive_due_at(stream, archive_after, now));
     let lines = call.lines.len() - skip;
     let appended = Appended { next_seq: stream.next_seq, lines, bytes: text_bytes };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
     Ok((appended, chunks.collect::<Result<_>>()?))
+}
+
+fn note_span(stream: &mut LogStream, added: Option<Span>) {
+    let before = stream.first_event_ms.zip(stream.last_event_ms);
+    let before = before.map(|(first_ms, last_ms)| Span { first_ms, last_ms });
+    if let Some(span) = added.map(|added| before.map_or(added, |before| before.with(added))) {
+        stream.first_event_ms = Some(span.first_ms);
+        stream.last_event_ms = Some(span.last_ms);
+    }
+}
+
+/// What a call is told that comes too late.
+pub fn has_ended(kind: StreamKind) -> Error {
+    Error::conflict(format!("the execution has ended; it takes no more {}", rules(kind).noun))
 }
 
 /// When the lines of a log that wait are due to be archived.
@@ -278,6 +345,7 @@ fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<log
     Ok(log_chunk::Model {
         tenant_id: stream.tenant_id.clone(),
         execution_id: stream.execution_id,
+        kind: stream.kind,
         first_seq: lines.first_seq,
         last_seq: lines.last_seq,
         owner_id: stream.owner_id.clone(),
@@ -293,9 +361,40 @@ fn chunk(stream: &LogStream, lines: NumberedLines, now: Timestamp) -> Result<log
     })
 }
 
+/// A stream before its first entry.
+pub(super) fn new_stream(kind: StreamKind, row: &ExecutionRow) -> LogStream {
+    let is_log = kind == StreamKind::Log;
+    LogStream {
+        tenant_id: row.tenant_id.clone(),
+        execution_id: row.id,
+        kind,
+        owner_id: row.owner_id.clone(),
+        workflow_run_id: row.workflow_run_id.clone().filter(|_| is_log),
+        code_agent_id: row.code_agent_id.filter(|_| is_log),
+        next_seq: 0,
+        byte_count: 0,
+        ended: is_final(row.status),
+        heartbeat_at: None,
+        archived_seq: 0,
+        archived_bytes: 0,
+        object_place: None,
+        archive_due_at: None,
+        waiting_since: None,
+        archive_from_bytes: None,
+        archive_lease_id: None,
+        archive_leased_until: None,
+        archive_node_id: None,
+        archive_failures: 0,
+        last_line_at: None,
+        expired: false,
+        first_event_ms: None,
+        last_event_ms: None,
+    }
+}
+
 pub(super) async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = LogStream>) -> Result<()> {
     use log_stream::Column as C;
-    let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
+    let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId, C::Kind])
         .update_columns([
             C::NextSeq,
             C::ByteCount,
@@ -313,6 +412,8 @@ pub(super) async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = Log
             C::ArchiveFailures,
             C::LastLineAt,
             C::Expired,
+            C::FirstEventMs,
+            C::LastEventMs,
         ])
         .to_owned();
     let rows = streams.map(|stream| stream.into_active_model()).collect();
@@ -320,8 +421,21 @@ pub(super) async fn save_streams(tx: &WriteTx, streams: impl Iterator<Item = Log
 }
 
 impl WriteTx {
-    /// Notes that the runners of some executions live, and closes the logs of those that have ended: no line can be
-    /// added from here on.
+    /// Opens the visual stream of an execution, which the transaction has locked, unless it is open already.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn open_visual_stream(&self, execution: &Writable<ExecutionRow>) -> Result<()> {
+        let row = execution.row();
+        let streams = system::lock_log_streams(self, &[(row.tenant_id.clone(), row.id)]).await?;
+        if streams.iter().any(|stream| stream.kind == StreamKind::Visual) {
+            return Ok(());
+        }
+        save_streams(self, [new_stream(StreamKind::Visual, row)].into_iter()).await
+    }
+
+    /// Notes that the runners of some executions live, and closes the logs and visual sessions of those that have ended: no
+    /// line can be added from here on. Gives what the sessions that have ended come to.
     ///
     /// # Errors
     /// What the database says.
@@ -330,19 +444,23 @@ impl WriteTx {
         alive: Vec<(String, Uuid)>,
         ended: Vec<(String, Uuid)>,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<HashMap<Uuid, VisualTotals>> {
         let ended: HashSet<_> = ended.into_iter().collect();
         let keys: Vec<_> = alive.into_iter().chain(ended.iter().cloned()).collect();
         if keys.is_empty() {
-            return Ok(());
+            return Ok(HashMap::new());
         }
         let streams = system::lock_log_streams(self, &keys).await?;
+        let totals =
+            streams.iter().filter_map(|stream| Some((stream.execution_id, VisualTotals::of(stream)?)));
+        let totals = totals.filter(|(id, _)| ended.iter().any(|(_, ended_id)| ended_id == id)).collect();
         let changed = streams.into_iter().map(|stream| {
             let has_ended = ended.contains(&(stream.tenant_id.clone(), stream.execution_id));
             let stream = LogStream { heartbeat_at: Some(now), ..stream };
             if has_ended { closed(stream, now) } else { stream }
         });
-        save_streams(self, changed).await
+        save_streams(self, changed).await?;
+        Ok(totals)
     }
 }
 
@@ -365,17 +483,20 @@ fn closed(stream: LogStream, now: Timestamp) -> LogStream {
 }
 
 impl Reader<'_> {
-    /// How far the logs of executions that have been read are written.
+    /// How far the logs, or the visual sessions, of executions that have been read are written.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn log_streams(&self, executions: &[(String, Uuid)]) -> Result<HashMap<Uuid, LogStream>> {
+    pub async fn log_streams(
+        &self,
+        kind: StreamKind,
+        executions: &[(String, Uuid)],
+    ) -> Result<HashMap<Uuid, LogStream>> {
         use log_stream::Column as C;
-        let select = self.select::<log_stream::Entity>().filter(of_executions(
-            C::TenantId,
-            C::ExecutionId,
-            executions,
-        ));
+        let select = self
+            .select::<log_stream::Entity>()
+            .filter(of_executions(C::TenantId, C::ExecutionId, executions))
+            .filter(C::Kind.eq(kind));
         Ok(select.all().await?.into_iter().map(|stream| (stream.execution_id, stream)).collect())
     }
 
@@ -409,6 +530,7 @@ impl Reader<'_> {
         let mut select = self
             .select_within::<log_chunk::Entity>(&selection.tenant_id)
             .filter(C::ExecutionId.eq(selection.execution_id))
+            .filter(C::Kind.eq(selection.kind))
             .filter(C::LastSeq.gte(from))
             .filter(C::FirstSeq.lt(before))
             .order_by(C::LastSeq.into_expr(), order)
@@ -494,6 +616,7 @@ mod tests {
         LogStream {
             tenant_id: "t".into(),
             execution_id: Uuid::nil(),
+            kind: StreamKind::Log,
             owner_id: "o".into(),
             workflow_run_id: None,
             code_agent_id: None,
@@ -513,6 +636,8 @@ mod tests {
             archive_failures: 0,
             last_line_at: None,
             expired: false,
+            first_event_ms: None,
+            last_event_ms: None,
         }
     }
 

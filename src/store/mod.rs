@@ -84,7 +84,7 @@ pub use generations::GenerationRow;
 pub use jobs::{JobKind, JobRow, NewJob, upload_job};
 pub use logs::{
     Append, Appended, ArchivedAt, ChunkSelection, ChunkSize, GroupFailure, LogChunk, LogRange, LogStream,
-    LogsOf,
+    LogsOf, VisualTotals, has_ended,
 };
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};

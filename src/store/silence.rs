@@ -5,12 +5,13 @@
 //! sign of life costs no write of its own.
 
 use chrono::TimeDelta;
-use entity::{execution, log_stream};
+use entity::execution;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use super::executions::{ExecutionRow, PayloadChange, end};
 use super::failure::failed;
+use super::logs::VisualTotals;
 use super::scoped::Writable;
 use super::{Store, system};
 use crate::clock::Timestamp;
@@ -81,9 +82,12 @@ impl Store {
         let streams = system::lock_log_streams(&tx, &keys).await?;
         let mut ended = Vec::new();
         for row in &mut due {
-            let is_its = |stream: &&log_stream::Model| stream.execution_id == row.id;
-            let heartbeat_at = streams.iter().find(is_its).and_then(|stream| stream.heartbeat_at);
-            let last_sign = heartbeat_at.into_iter().fold(row.updated_at.max(rule.listening_since), Ord::max);
+            // Its log, and its visual session.
+            let own = || streams.iter().filter(|stream| stream.execution_id == row.id);
+            let last_sign = own()
+                .filter_map(|stream| stream.heartbeat_at)
+                .fold(row.updated_at.max(rule.listening_since), Ord::max);
+            let session = own().find_map(VisualTotals::of);
             match rule.seconds(row) {
                 None => row.check_at = Some(now + TimeDelta::seconds(SILENCE_RECHECK_SECONDS)),
                 Some(seconds) if last_sign + TimeDelta::seconds(seconds) > now => {
@@ -94,6 +98,9 @@ impl Store {
                     row.status = Status::Failed;
                     let duration = row.started_at.map(|started_at| duration_ms(started_at, now));
                     end(row, now, duration, now);
+                    if let Some(session) = session {
+                        session.note(row);
+                    }
                     row.revision += 1;
                     row.updated_at = now;
                     ended.push((before, row.clone(), silence_error(seconds)));

@@ -20,7 +20,7 @@ const FREE_PAGES_KEPT: i64 = 2_048;
 /// Pages that are given back in one transaction: 4 MiB.
 const FREE_PAGES_AT_ONCE: i64 = 1_024;
 
-/// Locks the numbering of logs, in one order, so that two transactions cannot wait for each other.
+/// Locks the numbering of both streams of executions, in one order, so that two transactions cannot wait for each other.
 ///
 /// Not scoped, because a group holds the calls of many viewers: whoever uses a row checks it against its own viewer.
 #[expect(clippy::disallowed_methods, reason = "a system operation")]
@@ -32,7 +32,8 @@ pub(super) async fn lock_log_streams(
     let mut select = log_stream::Entity::find()
         .filter(of_executions(C::TenantId, C::ExecutionId, keys))
         .order_by_asc(C::TenantId)
-        .order_by_asc(C::ExecutionId);
+        .order_by_asc(C::ExecutionId)
+        .order_by_asc(C::Kind);
     if tx.dialect.is_postgres() {
         select = select.lock(LockType::NoKeyUpdate);
     }

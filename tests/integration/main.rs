@@ -32,3 +32,4 @@ mod stats;
 mod storage;
 mod tails;
 mod two_processes;
+mod visual;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::harness::{
-    Claims, Client, Database, Event, Refusal, Server, Socket, Team, files, for_each_backend, for_postgres,
-    id_of, line, unique,
+    Claims, Client, Database, Event, Refusal, Server, Socket, Team, event as visual_event, files,
+    for_each_backend, for_postgres, id_of, line, unique,
 };
 
 for_each_backend!(
@@ -116,6 +116,14 @@ const FIELDS: &[Field] = &[
         READ,
         "/activeExecutions/totalCount",
         "{ activeExecutions { nodes { id } totalCount } }",
+    ),
+    field(
+        "Query.visualSessions",
+        READ,
+        "/visualSessions/nodes",
+        "query ($id: ID!) { visualSessions(filter: { ids: [$id] }) {
+            nodes { id visual { eventsCaptured download { url } } visualEvents { events } }
+        } }",
     ),
     field(
         "Query.workflowRun",
@@ -284,6 +292,14 @@ const FIELDS: &[Field] = &[
         r#"mutation ($id: ID!) { appendLogs(input: { executionId: $id, lines: [{ message: "m" }] }) { appended } }"#,
     ),
     field(
+        "Mutation.appendVisualEvents",
+        WRITE,
+        "/appendVisualEvents/appended",
+        r#"mutation ($id: ID!) {
+            appendVisualEvents(input: { executionId: $id, events: [{ type: 4, timestamp: 1 }] }) { appended }
+        }"#,
+    ),
+    field(
         "Subscription.executionChanged",
         FOLLOW,
         "/executionChanged",
@@ -309,6 +325,12 @@ const FIELDS: &[Field] = &[
         READ,
         "/statsChanged/totalExecutions",
         "subscription ($agent: ID!) { statsChanged(filter: { codeAgentId: $agent }) { totalExecutions } }",
+    ),
+    field(
+        "Subscription.visualEvents",
+        FOLLOW,
+        "/visualEvents/events",
+        "subscription ($id: ID!) { visualEvents(executionId: $id) { events } }",
     ),
     field(
         "Subscription.generationChanged",
@@ -505,6 +527,7 @@ impl Target {
                             "generationId": generation["id"], "inputs": { "isTarget": true } });
         let target = team.owner.start(input).await;
         team.owner.append(&id_of(&target), &[line("a line")]).await;
+        team.owner.append_events(&id_of(&target), &[visual_event(0)]).await;
         let own = match &after {
             Some(_) => caller.start(json!({ "inputs": { "isTarget": null } })).await,
             None => json!({}),

@@ -8,6 +8,7 @@ mod generation;
 mod log;
 mod project;
 mod stats;
+mod visual;
 
 pub(super) use code_agent::{
     CodeAgentFilter, CreateCodeAgentInput, PublishCodeVersionInput, UpdateCodeAgentInput,
@@ -21,3 +22,4 @@ pub(super) use generation::SaveGenerationInput;
 pub(super) use log::{AppendLogsInput, LogFilter};
 pub(super) use project::CreateProjectInput;
 pub(super) use stats::{StatsFilter, span};
+pub(super) use visual::AppendVisualEventsInput;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
-use super::{CodeAgent, CodeVersion, Generation, LogConnection, LogObject, PageInfo, Project};
+use super::{
+    CodeAgent, CodeVersion, Generation, LogConnection, LogObject, PageInfo, Project, VisualEventBatch,
+    VisualStreaming,
+};
 use crate::domain::execution::{Filter, Mode, Order, Status};
 use crate::domain::page::{Cursor, Page, PageArgs, Rows};
 use crate::error::Error;
@@ -65,23 +68,6 @@ impl TokenUsage {
             total: BigInt(input.saturating_add(output)),
         }
     }
-}
-
-/// The visual session of an execution.
-#[derive(Debug, SimpleObject)]
-pub(in crate::graphql) struct VisualStreaming {
-    /// Whether the execution has a visual session.
-    enabled: bool,
-    /// Whether it is being streamed now.
-    streaming: bool,
-    /// As the runner names it; at most 255 characters.
-    quality: Option<String>,
-    /// As the runner names it; at most 255 characters.
-    session_id: Option<String>,
-    /// Events captured so far.
-    events_captured: BigInt,
-    /// Milliseconds streamed so far.
-    stream_duration_ms: BigInt,
 }
 
 /// A run of a program.
@@ -253,14 +239,18 @@ impl Execution {
 
     /// Its visual session.
     fn visual(&self) -> VisualStreaming {
-        VisualStreaming {
-            enabled: self.row.visual_enabled,
-            streaming: self.row.visual_streaming,
-            quality: self.row.visual_quality.clone(),
-            session_id: self.row.visual_session_id.clone(),
-            events_captured: BigInt(self.row.visual_events_captured),
-            stream_duration_ms: BigInt(self.row.visual_stream_duration_ms),
-        }
+        VisualStreaming::new(self.row.clone(), Arc::clone(&self.siblings))
+    }
+
+    /// The events of its visual session, by number, as they were appended. Long events make it fewer than asked for: go on
+    /// from `nextSeq` until `caughtUp`.
+    async fn visual_events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The first event.", default_with = "BigInt(0)")] from_seq: BigInt,
+        #[graphql(desc = "At most so many; 200 by default, 1,000 at most.", default = 200)] first: i32,
+    ) -> Result<VisualEventBatch, ApiError> {
+        VisualEventBatch::load(context, &self.row, &self.siblings, from_seq.0, first).await
     }
 
     /// The object that its log lines are moved to, for people to download.

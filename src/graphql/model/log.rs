@@ -91,7 +91,7 @@ impl LogLine {
 /// Lines of a tail, and where the tail is.
 pub(in crate::graphql) struct LogBatch {
     pub execution_id: Uuid,
-    pub batch: TailBatch,
+    pub batch: TailBatch<Line>,
 }
 
 /// Lines of a tail, and where the tail is.

@@ -21,7 +21,7 @@ pub(in crate::graphql) struct LogObject(pub LogStream);
 impl LogObject {
     /// Its key in the bucket of logs.
     fn key(&self, context: &Context<'_>) -> String {
-        context.service().log_key(self.0.execution_id)
+        context.service().log_key(&self.0)
     }
 
     /// Lines of the log, archived or not.

@@ -15,6 +15,7 @@ mod page;
 mod project;
 mod stats;
 mod viewer;
+mod visual;
 mod workflow_run;
 
 pub(super) use change::ExecutionChange;
@@ -32,4 +33,5 @@ pub(super) use page::PageInfo;
 pub(super) use project::{Project, ProjectConnection};
 pub(super) use stats::{ExecutionStats, RegistryStats, StatsSet};
 pub(super) use viewer::Viewer;
+pub(super) use visual::{VisualEventBatch, VisualStreaming, check_from};
 pub(super) use workflow_run::WorkflowRun;

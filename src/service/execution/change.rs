@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::super::Service;
 use super::binding::check_generations;
-use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
+use super::input::{self, Tokens, VisualChange};
 use super::topics;
 use crate::auth::Viewer;
 use crate::clock::{Timestamp, now};
-use crate::domain::execution::{Status, duration_ms, is_final, status_word, step};
+use crate::domain::execution::{DURATION_MS_MAX, Status, duration_ms, is_final, status_word, step};
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::error::{Error, Result};
 use crate::store::{ExecutionRow, PayloadChange, end, first_check_at};
@@ -192,28 +192,37 @@ impl Service {
         let tenant = |id: &Uuid| executions.get(id).map(|execution| execution.row().tenant_id.clone());
         let named = changes.iter().filter_map(|change| Some((tenant(&change.id)?, change.generation_id?)));
         check_generations(&tx.reader(viewer), &named.collect::<Vec<_>>()).await?;
-        let mut answers = Vec::with_capacity(changes.len());
-        let mut changed = Vec::new();
-        let mut befores = Vec::new();
-        let mut payloads = Vec::new();
-        let mut heartbeats = Vec::new();
+        let mut applied = Vec::with_capacity(changes.len());
+        let (mut heartbeats, mut ended) = (Vec::new(), Vec::new());
         for change in changes {
             let mut execution = executions.remove(&change.id).ok_or(Error::NotFound { what: "execution" })?;
-            if let Some(Applied { before, payload }) = apply(change, execution.row_mut(), now)? {
+            let outcome = apply(change, execution.row_mut(), now)?;
+            let row = execution.row();
+            match (is_final(row.status), &outcome) {
+                (true, Some(_)) => ended.push((row.tenant_id.clone(), row.id)),
+                (false, None) => heartbeats.push((row.tenant_id.clone(), row.id)),
+                _ => {}
+            }
+            applied.push((execution, outcome));
+        }
+        // A call that changes nothing is a runner that says it lives.
+        let sessions = tx.save_log_states(heartbeats, ended, now).await?;
+        let mut answers = Vec::with_capacity(applied.len());
+        let (mut befores, mut changed) = (Vec::new(), Vec::new());
+        let mut payloads = Vec::new();
+        for (mut execution, outcome) in applied {
+            if let Some(totals) = sessions.get(&execution.row().id) {
+                totals.note(execution.row_mut());
+            }
+            if let Some(Applied { before, payload }) = outcome {
                 befores.push(before);
                 payloads.push((execution.row().clone(), payload));
                 changed.push(execution.clone());
-            } else if !is_final(execution.row().status) {
-                heartbeats.push((execution.row().tenant_id.clone(), execution.row().id));
             }
             answers.push(execution.into_row());
         }
-        let rows = || payloads.iter().map(|(row, _)| row);
-        tx.record_changed(&befores.iter().zip(rows()).collect::<Vec<_>>(), now).await?;
-        let finished = rows().filter(|row| is_final(row.status));
-        let ended = finished.map(|row| (row.tenant_id.clone(), row.id)).collect();
-        // A call that changes nothing is a runner that says it lives.
-        tx.save_log_states(heartbeats, ended, now).await?;
+        let rows = payloads.iter().map(|(row, _)| row);
+        tx.record_changed(&befores.iter().zip(rows).collect::<Vec<_>>(), now).await?;
         let woken: Vec<_> = changed.iter().flat_map(|execution| topics(execution.row())).collect();
         tx.save_payloads(payloads.iter().map(|(row, payload)| (row, payload.clone())).collect()).await?;
         tx.save_executions(changed).await?;

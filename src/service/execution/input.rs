@@ -1,5 +1,6 @@
 //! Parts that several inputs share, and their rules.
 
+use crate::domain::execution::DURATION_MS_MAX;
 use crate::domain::limits::{ERROR_TEXT_BYTES_MAX, PAYLOAD_JSON_BYTES_MAX, at_most};
 use crate::domain::money::COST_MICROUSD_MAX;
 use crate::domain::text;
@@ -8,8 +9,6 @@ use crate::store::ExecutionRow;
 
 /// The largest count of tokens, so that sums of millions of the largest fit 64 bits.
 const TOKENS_MAX: i64 = 1_000_000_000_000;
-/// The longest duration, about 31 years, in milliseconds.
-pub(super) const DURATION_MS_MAX: i64 = 1_000_000_000_000;
 const VISUAL_EVENTS_MAX: i64 = 1_000_000_000_000;
 
 /// Token usage.

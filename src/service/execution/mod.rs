@@ -23,8 +23,9 @@ use crate::event::Topic;
 use crate::store::ExecutionRow;
 
 /// Who is to be told of a change.
-fn topics(row: &ExecutionRow) -> [Topic; 3] {
-    [Topic::Tenant(row.tenant_id.clone()), Topic::Execution(row.id), Topic::Log(row.id)]
+pub(super) fn topics(row: &ExecutionRow) -> [Topic; 4] {
+    let tenant = Topic::Tenant(row.tenant_id.clone());
+    [tenant, Topic::Execution(row.id), Topic::Log(row.id), Topic::Visual(row.id)]
 }
 
 impl Service {

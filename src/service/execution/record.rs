@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::super::Service;
 use super::binding::{asked_version, bind_to_versions, check_generations};
-use super::input::{self, DURATION_MS_MAX, Tokens, VisualChange};
+use super::input::{self, Tokens, VisualChange};
 use super::start::{blank, id_is_taken};
 use super::topics;
 use crate::auth::Viewer;
 use crate::clock::{Timestamp, new_id, now};
-use crate::domain::execution::{Mode, Status, duration_ms, is_final};
+use crate::domain::execution::{DURATION_MS_MAX, Mode, Status, duration_ms, is_final};
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::domain::text;
 use crate::error::{Error, Result};

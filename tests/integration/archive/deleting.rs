@@ -19,7 +19,7 @@ for_each_backend!(
 const DELETE: &str = "mutation ($id: ID!) { deleteExecution(id: $id) { deletedCount } }";
 
 impl Archive {
-    async fn object_gone(&self, id: &str) {
+    pub(super) async fn object_gone(&self, id: &str) {
         let deadline = Instant::now() + Duration::from_secs(40);
         while self.object(id).is_some() {
             assert!(Instant::now() < deadline, "the object of {id} goes");

@@ -11,6 +11,7 @@ mod retention;
 mod schema_change;
 mod tails;
 mod two_servers;
+mod visual;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

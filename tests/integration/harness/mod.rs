@@ -15,6 +15,7 @@ pub(crate) mod support;
 mod tail;
 mod team;
 mod token;
+mod visual;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub(crate) use socket::{Event, Socket, Subscription};
 pub(crate) use tail::{ResumingTail, Session, Tail};
 pub(crate) use team::Team;
 pub(crate) use token::{Claims, SECRET};
+pub(crate) use visual::{FIRST_MS, Watch, event, events};
 
 /// How long a test waits for something that should come at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::exact::{agent, check_everything, stats, summed_up, work};
-use crate::harness::{Server, Team, for_each_backend, for_postgres, soon};
+use crate::harness::{Server, Team, for_each_backend, for_postgres, schema_changes_from, soon};
 
 for_each_backend!(
     a_recount_agrees_while_the_server_works,
@@ -58,7 +58,7 @@ async fn executions_from_before_there_were_statistics_are_counted(server: Server
     let agents = vec![agent(&team.owner).await, agent(&team.owner).await];
     work(team.owner.clone(), agents.clone()).await;
     server.kill9();
-    let output = server.run(&["migrate", "--down", "1"]).await;
+    let output = server.run(&["migrate", "--down", &schema_changes_from(6)]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     server.restart().await;
     let team = team.after_a_restart();
