@@ -2,15 +2,16 @@
 //!
 //! This is the idea of DDSketch (Masson, Rim, Lee: "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with
 //! Relative-Error Guarantees", PVLDB 12, 2019) for whole milliseconds: each bucket reaches from `low` to the largest
-//! `high` with `high / low ≤ 1.01 / 0.99`, and stands for `2 · low · high / (low + high)`, which is off by at most
-//! `(high − low) / (high + low) ≤ 0.01` of any duration in it. The next bucket begins at `high + 1`. Up to 49 ms, a bucket
-//! is one duration. The bounds are whole numbers, so that every machine puts a duration into the same bucket: that is
-//! what lets a duration be taken out again. Histograms are merged by adding their counts.
+//! `high` with `high / low ≤ 1.009 / 0.991`, and stands for `2 · low · high / (low + high)`, which is off by at most
+//! `(high − low) / (high + low) ≤ 0.009` of any duration in it; what is left to 1 % is for rounding. The next bucket begins
+//! at `high + 1`. Up to 55 ms, a bucket is one duration. The bounds are whole numbers, so that every machine puts a
+//! duration into the same bucket: that is what lets a duration be taken out again. Histograms are merged by adding their
+//! counts.
 
 use std::collections::BTreeMap;
 
 /// Enough for a duration of 30,000 years; what is longer counts as that.
-const BUCKETS: usize = 1_660;
+const BUCKETS: usize = 1_850;
 /// The largest duration of each bucket, in milliseconds.
 const HIGHEST: [u64; BUCKETS] = highest();
 
@@ -18,7 +19,7 @@ const fn highest() -> [u64; BUCKETS] {
     let mut highest = [0; BUCKETS]; // the first bucket is for 0
     let mut bucket = 1;
     while bucket < BUCKETS {
-        highest[bucket] = (highest[bucket - 1] + 1) * 101 / 99;
+        highest[bucket] = (highest[bucket - 1] + 1) * 1_009 / 991;
         bucket += 1;
     }
     highest
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn short_durations_are_exact() {
-        for duration in 0..=49 {
+        for duration in 0..=55 {
             assert_eq!(Histogram::of(duration).quantile(1.0), Some(duration as f64));
         }
     }
