@@ -1,0 +1,369 @@
+//! What history costs: the same requests on a nearly empty database and on one with millions of executions, in one run.
+//!
+//! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS]`, by default all with 1,000,000. It prints for each
+//! request the median and the 95th percentile on the large database and the ratio of the medians, large to small; then an
+//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others. One caller, one request at a time; the
+//! server, the database and the caller share the machine.
+//!
+//! The generator takes executions that the API has recorded and doubles them in SQL, each copy at another time of the last
+//! year; their words come with them, and `runledger recompute` counts them.
+
+#[path = "../integration/harness/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "the harness of the tests, of which this takes a part"
+)]
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt as _;
+use harness::{Backend, Client, Database, Server, Team, id_of, line};
+use serde_json::{Value, json};
+use sqlx::{Connection as _, Row as _};
+
+/// Executions that the API records, and that are copied.
+const TEMPLATES: usize = 1_000;
+const ROUNDS: usize = 100;
+const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
+
+const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder) {
+    executions(filter: $filter, orderBy: $order, first: 50) { nodes {
+        id name status mode workflowId ownerId createdAt completedAt durationMs costUsd tokens { total } revision
+    } pageInfo { hasNextPage } } }";
+const STATS: &str = "query ($filter: StatsFilter) { stats(filter: $filter) {
+    totalExecutions successRate p50: durationMs(quantile: 0.5) p95: durationMs(quantile: 0.95) p99: durationMs(quantile: 0.99) } }";
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let which = arguments.next();
+    let executions = arguments.next().map_or(1_000_000, |number| number.parse().expect("it is a number"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    for (name, backend) in [("sqlite", Backend::Sqlite), ("postgres", Backend::Postgres)] {
+        if which.as_deref().is_none_or(|which| which == name || which == "all") {
+            println!("{name}, {executions} executions of one tenant");
+            runtime.block_on(measure(backend, executions));
+        }
+    }
+}
+
+async fn measure(backend: Backend, executions: usize) {
+    if !Database::available(backend).await {
+        return println!("  there is none here");
+    }
+    let small = filled(backend, TEMPLATES).await;
+    let large = filled(backend, executions).await;
+    requests(&small.owner, &large.owner).await;
+    export(backend, &large, executions).await;
+    deletion(&large, executions).await;
+}
+
+/// A team whose owner has so many executions.
+async fn filled(backend: Backend, executions: usize) -> Team {
+    let server = Server::builder(backend).await.start().await;
+    let team = Team::of(&server);
+    let now = runledger::clock::now();
+    let templates: Vec<_> = (0..TEMPLATES).map(|number| template(number, now)).collect();
+    team.owner.record(json!(templates)).await.expect("they are fine");
+    if executions > TEMPLATES {
+        assert!(server.terminate().await.success(), "it stops");
+        let began = Instant::now();
+        multiply(backend, &server, executions).await;
+        println!("  made in {:.0} s", began.elapsed().as_secs_f64());
+        let began = Instant::now();
+        let counted = server.run(&["recompute"]).await;
+        assert!(counted.status.code().is_some(), "{counted:?}");
+        println!("  counted in {:.0} s", began.elapsed().as_secs_f64());
+        server.restart().await;
+    }
+    team.after_a_restart()
+}
+
+fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
+    // The last four digits are for the number of the copy.
+    let id = runledger::clock::new_id().to_string();
+    let group = number % 10;
+    let started = now - chrono::TimeDelta::milliseconds(number as i64 * 3_600);
+    json!({
+        "id": format!("{}0000", &id[..32]), "name": format!("nightly build {number}"), "mode": "LOCAL_RUN",
+        "status": if number % 7 == 0 { "FAILED" } else { "COMPLETED" },
+        "workflowId": format!("workflow {group}"), "projectKey": format!("project {group}"),
+        "inputs": { "branch": "main", "number": number, "prompt": "build the shop and tell what is missing" },
+        "result": { "files": number % 90, "note": if number == 500 { "zanzibar" } else { "all is well" } },
+        "error": (number % 7 == 0).then_some("the compiler gave up at line 12"),
+        "durationMs": 50 + (number * number) % 90_000, "costUsd": "0.012500", "tokens": { "input": number, "output": 7 },
+        "startedAt": started, "completedAt": started,
+    })
+}
+
+async fn multiply(backend: Backend, server: &Server, executions: usize) {
+    let uuid = if backend == Backend::Postgres { "uuid" } else { "text" };
+    let create =
+        format!("CREATE TABLE bench_id (base bigint, copy bigint, id {uuid}, PRIMARY KEY (base, copy))");
+    try_alter(server, &create).await;
+    server.alter("INSERT INTO bench_id SELECT row_number() OVER (ORDER BY id), 0, id FROM execution").await;
+    let (mut count, mut copies) = (TEMPLATES, 1);
+    let mut shift_seconds = YEAR_SECONDS / 2;
+    while count < executions {
+        let new_id = match backend {
+            Backend::Sqlite => format!("substr(id, 1, 32) || printf('%04x', copy + {copies})"),
+            Backend::Postgres => {
+                format!("(left(id::text, 32) || lpad(to_hex(copy + {copies}), 4, '0'))::uuid")
+            }
+        };
+        let rest = executions - count;
+        let copy = format!(
+            "INSERT INTO bench_id SELECT base, copy + {copies}, {new_id} FROM bench_id WHERE copy < {copies}
+             ORDER BY base, copy LIMIT {rest}"
+        );
+        server.alter(&copy).await;
+        for (table, id) in [
+            ("execution", "id"),
+            ("execution_payload", "execution_id"),
+            ("log_stream", "execution_id"),
+            ("execution_search", "execution_id"),
+        ] {
+            let names = columns(backend, server, table).await;
+            let values: Vec<_> = names.iter().map(|name| value(backend, name, id, shift_seconds)).collect();
+            let insert = format!(
+                "INSERT INTO {table} ({}) SELECT {} FROM bench_id AS new
+                 JOIN bench_id AS old ON old.base = new.base AND old.copy = new.copy - {copies}
+                 JOIN {table} AS row ON row.{id} = old.id AND row.tenant_id = (SELECT min(tenant_id) FROM log_stream)
+                 WHERE new.copy >= {copies} ORDER BY old.id",
+                names.join(", "),
+                values.join(", ")
+            );
+            server.alter(&insert).await;
+        }
+        count += rest.min(count);
+        (copies, shift_seconds) = (copies * 2, shift_seconds / 2);
+    }
+    try_alter(server, "DROP TABLE bench_id").await;
+    try_alter(server, if backend == Backend::Postgres { "VACUUM ANALYZE" } else { "ANALYZE" }).await;
+}
+
+/// Of a copy: another id, and earlier by so much.
+fn value(backend: Backend, column: &str, id: &str, shift_seconds: u64) -> String {
+    if column == id {
+        return "new.id".into();
+    }
+    if !["created_at", "started_at", "completed_at", "updated_at"].contains(&column) {
+        return format!("row.{column}");
+    }
+    match backend {
+        Backend::Postgres => format!("row.{column} - interval '{shift_seconds} seconds'"),
+        Backend::Sqlite => {
+            let earlier = format!("substr(row.{column}, 1, 19), '-{shift_seconds} seconds'");
+            format!(
+                "strftime('%Y-%m-%d', {earlier}) || substr(row.{column}, 11, 1) || strftime('%H:%M:%S', {earlier})
+                 || substr(row.{column}, 20)"
+            )
+        }
+    }
+}
+
+async fn columns(backend: Backend, server: &Server, table: &str) -> Vec<String> {
+    let names: Vec<String> = match server.database() {
+        Database::Sqlite => {
+            let query = format!("SELECT name FROM pragma_table_info('{table}')");
+            let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut sqlite(server).await).await;
+            rows.expect("it is there").iter().map(|row| row.get(0)).collect()
+        }
+        Database::Postgres { superuser_url, .. } => {
+            let query = format!(
+                "SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}' AND is_generated = 'NEVER'"
+            );
+            let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
+            let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut database).await;
+            rows.expect("it is there").iter().map(|row| row.get(0)).collect()
+        }
+    };
+    // A trigger gives each row its place among the words.
+    names.into_iter().filter(|name| backend == Backend::Postgres || name != "place").collect()
+}
+
+async fn sqlite(server: &Server) -> sqlx::SqliteConnection {
+    let url = format!("sqlite:{}", server.database_file().display());
+    sqlx::SqliteConnection::connect(&url).await.expect("the file opens")
+}
+
+/// A statement that changes no rows.
+async fn try_alter(server: &Server, statement: &str) {
+    let statement = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
+    let done = match server.database() {
+        Database::Sqlite => statement.execute(&mut sqlite(server).await).await.map(|_| ()),
+        Database::Postgres { superuser_url, .. } => {
+            let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
+            statement.execute(&mut database).await.map(|_| ())
+        }
+    };
+    done.expect("the statement is fine");
+}
+
+async fn requests(small: &Client, large: &Client) {
+    let now = runledger::clock::now();
+    let ago = |days: i64| json!(now - chrono::TimeDelta::days(days));
+    let by = |filter: Value| json!({ "filter": filter });
+    println!("  {:34} {:>9} {:>9} {:>7}", "request", "p50 ms", "p95 ms", "ratio");
+    for (name, document, variables) in [
+        ("newest 50", LIST, json!({})),
+        ("in the middle", LIST, by(json!({ "createdAt": { "to": ago(180) } }))),
+        ("failed", LIST, by(json!({ "statuses": ["FAILED"] }))),
+        ("of a workflow", LIST, by(json!({ "workflowIds": ["workflow 3"] }))),
+        ("of a project, failed", LIST, by(json!({ "projectKeys": ["project 3"], "statuses": ["FAILED"] }))),
+        ("longest", LIST, json!({ "order": "LONGEST" })),
+        ("costliest", LIST, json!({ "order": "COSTLIEST" })),
+        ("word in all", LIST, by(json!({ "search": "nightly" }))),
+        ("word in a seventh", LIST, by(json!({ "search": "compiler" }))),
+        ("word in a thousandth", LIST, by(json!({ "search": "zanzibar" }))),
+        ("word in none", LIST, by(json!({ "search": "nowhere" }))),
+        ("stats of all time", STATS, json!({})),
+        ("stats of 30 days", STATS, by(json!({ "from": ago(30) }))),
+        ("stats of a workflow, 30 days", STATS, by(json!({ "workflowId": "workflow 3", "from": ago(30) }))),
+    ] {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for (client, times) in [small, large].into_iter().zip(&mut times) {
+                let began = Instant::now();
+                client.query(document, variables.clone()).await;
+                times.push(began.elapsed());
+            }
+        }
+        report(name, times);
+    }
+    let mut starts = [Vec::new(), Vec::new()];
+    let mut ends = [Vec::new(), Vec::new()];
+    for _ in 0..4 * ROUNDS {
+        for (index, client) in [small, large].into_iter().enumerate() {
+            let began = Instant::now();
+            let id =
+                id_of(&client.start(json!({ "name": "nightly build", "workflowId": "workflow 3" })).await);
+            starts[index].push(began.elapsed());
+            let began = Instant::now();
+            client.complete(&id).await;
+            ends[index].push(began.elapsed());
+        }
+    }
+    report("start", starts);
+    report("status change", ends);
+}
+
+fn report(name: &str, times: [Vec<Duration>; 2]) {
+    let [small, large] = times;
+    let ratio = quantile(&large, 0.5) / quantile(&small, 0.5);
+    println!("  {name:34} {:9.2} {:9.2} {ratio:7.2}", quantile(&large, 0.5), quantile(&large, 0.95));
+}
+
+/// In milliseconds.
+fn quantile(times: &[Duration], quantile: f64) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[((times.len() - 1) as f64 * quantile) as usize].as_secs_f64() * 1e3
+}
+
+async fn export(backend: Backend, team: &Team, executions: usize) {
+    let before = team.server.peak_memory_bytes();
+    for format in ["csv", "ndjson"] {
+        let began = Instant::now();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client needs nothing");
+        let url = format!("{}/exports/executions.{format}", team.server.url());
+        let token = team.owner.token().expect("it has one");
+        let mut answer = http.get(url).bearer_auth(token).send().await.expect("it answers");
+        let (mut bytes, mut lines) = (0, 0);
+        while let Some(piece) = answer.chunk().await.expect("it is whole") {
+            bytes += piece.len();
+            lines += piece.iter().filter(|byte| **byte == b'\n').count();
+        }
+        assert!(lines >= executions, "{lines} lines");
+        let seconds = began.elapsed().as_secs_f64();
+        println!(
+            "  export {format}: {seconds:.1} s, {:.0} MiB, {:.0} a second",
+            mebibytes(bytes),
+            lines as f64 / seconds
+        );
+    }
+    let more = team.server.peak_memory_bytes() - before;
+    println!("  peak memory grew by {:.0} MiB", mebibytes(usize::try_from(more).expect("it fits")));
+    if let (Backend::Postgres, Database::Postgres { superuser_url, .. }) = (backend, team.server.database()) {
+        let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
+        let began = Instant::now();
+        let copy = "COPY (SELECT * FROM execution ORDER BY tenant_id, created_at DESC, id DESC) TO STDOUT (FORMAT csv, HEADER)";
+        let pieces = database.copy_out_raw(copy).await.expect("it begins");
+        let bytes = pieces.try_fold(0, async |sum, piece| Ok(sum + piece.len())).await.expect("it is whole");
+        println!("  COPY: {:.1} s, {:.0} MiB", began.elapsed().as_secs_f64(), mebibytes(bytes));
+    }
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// A tenth goes while others read and append.
+async fn deletion(team: &Team, executions: usize) {
+    let id = team.owner.start_any().await;
+    let mut quiet = Others::default();
+    for _ in 0..4 * ROUNDS {
+        quiet.go_on(&team.owner, &id).await;
+    }
+    let size_before = size(team).await;
+    let delete = "mutation { deleteExecutions(filter: { workflowIds: [\"workflow 5\"] }) { deletedCount deletion { id } } }";
+    let began = Instant::now();
+    let data = team.owner.query(delete, json!({})).await;
+    let deletion = data["deleteExecutions"]["deletion"]["id"].clone();
+    println!("  deleting {} began within {:.1} s", executions / 10, began.elapsed().as_secs_f64());
+    let progress = "query ($id: ID!) { deletion(id: $id) { state } }";
+    let mut busy = Others::default();
+    loop {
+        busy.go_on(&team.owner, &id).await;
+        let state = team.owner.query(progress, json!({ "id": deletion })).await;
+        if state["deletion"]["state"] == "DONE" {
+            break;
+        }
+    }
+    println!(
+        "  done in {:.0} s; p99 of others meanwhile, and its ratio to before:",
+        began.elapsed().as_secs_f64()
+    );
+    for (name, quiet, busy) in [("read", quiet.reads, busy.reads), ("append", quiet.appends, busy.appends)] {
+        let (quiet, busy) = (quantile(&quiet, 0.99), quantile(&busy, 0.99));
+        println!("    {name:8} {busy:9.2} ms {:7.2}", busy / quiet);
+    }
+    println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
+}
+
+#[derive(Default)]
+struct Others {
+    reads: Vec<Duration>,
+    appends: Vec<Duration>,
+}
+
+impl Others {
+    async fn go_on(&mut self, client: &Client, id: &str) {
+        let began = Instant::now();
+        client.query(LIST, json!({})).await;
+        self.reads.push(began.elapsed());
+        let began = Instant::now();
+        client.append(id, &[line("one more")]).await;
+        self.appends.push(began.elapsed());
+    }
+}
+
+/// Of the SQLite file, in mebibytes; PostgreSQL keeps the room for new rows.
+async fn size(team: &Team) -> f64 {
+    match team.server.database() {
+        Database::Sqlite => {
+            let file = std::fs::metadata(team.server.database_file()).expect("it is there");
+            mebibytes(usize::try_from(file.len()).expect("it fits"))
+        }
+        Database::Postgres { superuser_url, .. } => {
+            let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
+            let row =
+                sqlx::query("SELECT pg_database_size(current_database())").fetch_one(&mut database).await;
+            let bytes: i64 = row.expect("it is known").get(0);
+            mebibytes(usize::try_from(bytes).expect("it fits"))
+        }
+    }
+}
