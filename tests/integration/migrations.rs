@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Server, Team, files, for_each_backend, id_of, line, unique};
+use crate::harness::{Backend, Server, Team, files, for_each_backend, id_of, line, steps_before, unique};
 
 for_each_backend!(
     generations_can_be_taken_out_of_the_schema_and_put_in_again,
@@ -47,10 +47,12 @@ fn assert_done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-async fn go_down_and_up(server: &Server, steps: &str) {
+/// Takes this step and all after it out of the schema, and puts them in again.
+async fn go_down_and_up(server: &Server, step: &str) {
+    let steps = steps_before(step);
     server.kill9();
     for _ in 0..2 {
-        assert_done(&server.run(&["migrate", "--down", steps]).await);
+        assert_done(&server.run(&["migrate", "--down", &steps]).await);
         assert_done(&server.run(&["migrate"]).await);
     }
     server.restart().await;
@@ -63,7 +65,7 @@ const EXECUTION: &str = "query ($id: ID!) { execution(id: $id) {
 async fn generations_can_be_taken_out_of_the_schema_and_put_in_again(backend: Backend) {
     let server = server_on(backend).await;
     let Filled { team, agent, execution, project_key } = filled(&server).await;
-    go_down_and_up(&server, "4").await;
+    go_down_and_up(&server, "m0004").await;
     let team = team.after_a_restart();
     let found = team.owner.query(EXECUTION, json!({ "id": execution })).await;
     let expected = json!({ "name": "kept", "project": { "key": project_key, "latestGeneration": null },
@@ -76,7 +78,7 @@ async fn generations_can_be_taken_out_of_the_schema_and_put_in_again(backend: Ba
 async fn code_agents_can_be_taken_out_of_the_schema_and_put_in_again(backend: Backend) {
     let server = server_on(backend).await;
     let Filled { team, agent, execution, project_key } = filled(&server).await;
-    go_down_and_up(&server, "5").await;
+    go_down_and_up(&server, "m0003").await;
     let team = team.after_a_restart();
     let found = team.owner.query(EXECUTION, json!({ "id": execution })).await;
     let expected = json!({ "name": "kept", "project": { "key": project_key, "latestGeneration": null },
@@ -92,7 +94,7 @@ async fn a_schema_that_went_down_is_brought_up_by_the_next_start(backend: Backen
     let server = server_on(backend).await;
     let Filled { team, execution, .. } = filled(&server).await;
     server.kill9();
-    assert_done(&server.run(&["migrate", "--down", "4"]).await);
+    assert_done(&server.run(&["migrate", "--down", &steps_before("m0004")]).await);
     server.restart().await;
     let team = team.after_a_restart();
     assert_eq!(team.owner.execution(&execution).await["name"], "kept");

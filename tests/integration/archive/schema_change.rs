@@ -1,7 +1,7 @@
 //! The tables can be taken back to the time before there were objects, and forward again, with rows in them.
 
 use super::{Archive, NEVER};
-use crate::harness::{Backend, for_each_backend, lines};
+use crate::harness::{Backend, for_each_backend, lines, steps_before};
 
 for_each_backend!(waiting_lines_survive_the_schema_change_back_and_forth);
 
@@ -10,7 +10,8 @@ async fn waiting_lines_survive_the_schema_change_back_and_forth(backend: Backend
     let id = archive.owner().start_any().await;
     archive.owner().append(&id, &lines("line", 30)).await;
     archive.server.kill9();
-    for arguments in [&["migrate", "--down", "1"][..], &["migrate"]] {
+    let steps = steps_before("m0005");
+    for arguments in [&["migrate", "--down", &steps][..], &["migrate"]] {
         let output = archive.server.run(arguments).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }

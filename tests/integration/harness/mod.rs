@@ -67,3 +67,12 @@ pub(crate) fn one_over(limit: Limit) -> usize {
 pub(crate) fn too_long(limit: Limit) -> String {
     "x".repeat(one_over(limit))
 }
+
+/// How many steps down lead to the schema before this migration.
+pub(crate) fn steps_before(step: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migration/src");
+    let files =
+        std::fs::read_dir(folder).expect("it is there").map(|file| file.expect("it is readable").file_name());
+    let names = files.map(|name| name.into_string().expect("it is a name"));
+    names.filter(|name| name.starts_with("m0") && name.as_str() >= step).count().to_string()
+}
