@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Backend, Client, Cloud, CloudKind, Server, Socket, Team, files, for_each_backend, get, id_of, line, soon,
-    unique,
+    Backend, Client, Cloud, CloudKind, Server, Socket, Team, events, files, for_each_backend, get, id_of,
+    line, soon, unique,
 };
 
 for_each_backend!(
@@ -32,11 +32,15 @@ async fn logging_server(backend: Backend) -> Server {
 
 const EXECUTION: &str = "id codeAgent { name latestVersion { source } version(number: 1) { number } }
     codeVersion { source codeAgent { id } } status name ownerId inputs result error project { id key name } heartbeatAt
-    tokens { total } costUsd durationMs revision visual { enabled } createdAt";
+    tokens { total } costUsd durationMs revision visual { enabled eventsCaptured } createdAt";
 
 /// Of executions that have lines: a log without lines is not read at all.
 const WITH_LOGS: &str = "id logs(last: 3) { nodes { seq message } totalCount }
     oldest: logs(first: 1, filter: { levels: [INFO] }) { nodes { message } pageInfo { hasNextPage } }";
+
+/// Of executions with a visual session.
+const WITH_EVENTS: &str = "id visual { eventsCaptured streamDurationMs download { url } }
+    visualEvents(first: 2) { events nextSeq } next: visualEvents(fromSeq: 2) { events }";
 
 /// Of a generation: its list of files is read for the whole page, too, and so is its project.
 const GENERATION: &str = "id version message sizeBytes files { path sha256 } file(path: \"a\") { sizeBytes }
@@ -56,6 +60,7 @@ async fn a_list_takes_as_many_statements_for_a_hundred_rows_as_for_one(backend: 
         format!("query ($n: Int!) {{ executions(last: $n, orderBy: COSTLIEST) {{ edges {{ node {{ {EXECUTION} }} }} }} }}"),
         format!("query ($n: Int!) {{ activeExecutions(first: $n) {{ nodes {{ {EXECUTION} }} totalCount }} }}"),
         format!("query ($n: Int!) {{ activeExecutions(first: $n) {{ nodes {{ {WITH_LOGS} }} }} }}"),
+        format!("query ($n: Int!) {{ visualSessions(first: $n) {{ nodes {{ {WITH_EVENTS} }} totalCount }} }}"),
         format!(
             "query ($n: Int!) {{
                 executions(first: $n, filter: {{ statuses: [RUNNING] }}) {{ edges {{ node {{ {WITH_LOGS} }} }} }}
@@ -170,6 +175,10 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         } }",
         "query ($generation: ID!) { node(id: $generation) { ... on Generation { file(path: \"a\") { base64 } } } }",
         "query ($generation: ID!) { compareGenerations(from: $generation, to: $generation) { changed { diff } } }",
+        "query ($id: ID!) { execution(id: $id) {
+            visual { eventsCaptured streamDurationMs download { url } } visualEvents { events } next: visualEvents(fromSeq: 1, first: 1) { events }
+        } }",
+        "{ visualSessions(first: 50) { nodes { visual { eventsCaptured } visualEvents(first: 2) { events } } } }",
         "{ executions(first: 50) { nodes { generation { files { path } project { key } } } } }",
         "{ projects(first: 50) { nodes { latestGeneration { files { path } } } } }",
         "query ($run: String!) {
@@ -190,6 +199,7 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         ),
         ("executions", filters(&id)),
         ("activeExecutions", vec![json!({})]),
+        ("visualSessions", vec![json!({}), json!({ "filter": { "statuses": ["RUNNING"] } })]),
         ("projects", vec![json!({})]),
         (
             "codeAgents",
@@ -532,6 +542,7 @@ async fn statements_of_subscriptions(team: &Team, id: &str) -> BTreeSet<String> 
             "subscription ($after: String) { executionsChanged(after: $after) { execution { id inputs } } }",
             "subscription ($id: ID!) { logTail(executionId: $id) { nextSeq } }",
             "subscription ($id: ID!) { logTail(executionId: $id, last: 1) { nextSeq } }",
+            "subscription ($id: ID!) { visualEvents(executionId: $id) { nextSeq } }",
             "subscription ($generation: ID!) { generationChanged(id: $generation) { version } }",
             "subscription { statsChanged(filter: { workflowId: \"w\" }) { failed } }",
         ] {
@@ -655,6 +666,9 @@ async fn fill(team: &Team) -> String {
     for _ in 0..3 {
         team.owner.append(&id, &vec![line(&"x".repeat(60 * 1024)); 20]).await;
     }
+    for number in 0..100 {
+        team.owner.append_events(&id, &events(number * 10..number * 10 + 10)).await;
+    }
     id
 }
 
@@ -664,6 +678,7 @@ async fn start_with_lines(client: &Client, run: &str, count: usize) {
         let input = json!({ "workflowRunId": run, "codeAgentId": agent, "projectKey": format!("started {number}"), "inputs": { "n": number } });
         let id = id_of(&client.start(input).await);
         client.append(&id, &[line("a line")]).await;
+        client.append_events(&id, &events(0..3)).await;
     }
 }
 

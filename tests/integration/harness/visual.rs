@@ -9,7 +9,7 @@ pub(crate) const FIRST_MS: i64 = 1_763_700_000_000;
 
 /// The event with this number: one each 40 milliseconds.
 pub(crate) fn event(number: i64) -> Value {
-    json!({ "type": 3, "data": { "source": 1, "positions": [{ "x": number, "y": 1.25, "id": 7 }], "z": null, "a": "é\n" },
+    json!({ "type": 3, "data": { "source": 1, "positions": [{ "x": number, "y": 207.89999389648438, "id": 7 }], "z": null, "a": "é\n" },
             "timestamp": FIRST_MS + 40 * number })
 }
 
