@@ -322,6 +322,8 @@ mod tests {
             ("--log-flush-interval-seconds", "0", "RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS"),
             ("--log-retention-days", "-1", "RUNLEDGER_LOG_RETENTION_DAYS"),
             ("--log-waiting-bytes-max", "1", "RUNLEDGER_LOG_WAITING_BYTES_MAX"),
+            ("--posthog-api-key", "hunter2\n", "POSTHOG_API_KEY"),
+            ("--posthog-host", "posthog.com", "POSTHOG_HOST"),
             ("--log", "a=b=c", "RUNLEDGER_LOG"),
             ("--log-format", "xml", "RUNLEDGER_LOG_FORMAT"),
         ];

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt as _;
 use harness::{Backend, Client, Database, Server, Team, id_of, line};
 use serde_json::{Value, json};
-use sqlx::{Connection as _, Row as _};
+use sqlx::{Connection as _, Executor as _, Row as _};
 
 /// Executions that the API records, and that are copied.
 const TEMPLATES: usize = 1_000;
@@ -89,11 +89,11 @@ fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
     let started = now - chrono::TimeDelta::milliseconds(number as i64 * 3_600);
     json!({
         "id": format!("{}0000", &id[..32]), "name": format!("nightly build {number}"), "mode": "LOCAL_RUN",
-        "status": if number % 7 == 0 { "FAILED" } else { "COMPLETED" },
+        "status": if number.is_multiple_of(7) { "FAILED" } else { "COMPLETED" },
         "workflowId": format!("workflow {group}"), "projectKey": format!("project {group}"),
         "inputs": { "branch": "main", "number": number, "prompt": "build the shop and tell what is missing" },
         "result": { "files": number % 90, "note": if number == 500 { "zanzibar" } else { "all is well" } },
-        "error": (number % 7 == 0).then_some("the compiler gave up at line 12"),
+        "error": (number.is_multiple_of(7)).then_some("the compiler gave up at line 12"),
         "durationMs": 50 + (number * number) % 90_000, "costUsd": "0.012500", "tokens": { "input": number, "output": 7 },
         "startedAt": started, "completedAt": started,
     })
@@ -192,12 +192,12 @@ async fn sqlite(server: &Server) -> sqlx::SqliteConnection {
 
 /// A statement that changes no rows.
 async fn try_alter(server: &Server, statement: &str) {
-    let statement = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
+    let statement = sqlx::AssertSqlSafe(statement.to_owned());
     let done = match server.database() {
-        Database::Sqlite => statement.execute(&mut sqlite(server).await).await.map(|_| ()),
+        Database::Sqlite => sqlite(server).await.execute(statement).await.map(|_| ()),
         Database::Postgres { superuser_url, .. } => {
             let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
-            statement.execute(&mut database).await.map(|_| ())
+            database.execute(statement).await.map(|_| ())
         }
     };
     done.expect("the statement is fine");
