@@ -30,5 +30,5 @@ pub async fn fill_in_words(store: Store) {
     if total > 0 {
         tracing::info!(executions = total, "executions from before there was a search can be found");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

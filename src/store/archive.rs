@@ -294,7 +294,6 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    #[expect(clippy::disallowed_methods, reason = "a system operation")]
     pub async fn forget_log_leases(&self) -> Result<()> {
         use log_stream::Column as C;
         let tx = self.begin().await?;
@@ -313,7 +312,6 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    #[expect(clippy::disallowed_methods, reason = "a system operation")]
     pub async fn shorten_log_leases(&self, node_id: Uuid, until: Timestamp) -> Result<()> {
         use log_stream::Column as C;
         let tx = self.begin().await?;

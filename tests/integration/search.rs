@@ -208,7 +208,7 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
     let owner = &team.owner;
     let recorded = |number: usize| {
         json!({
-            "name": format!("page {}", if number % 3 == 0 { "fizz" } else { "other" }),
+            "name": format!("page {}", if number.is_multiple_of(3) { "fizz" } else { "other" }),
             "status": if number.is_multiple_of(2) { "COMPLETED" } else { "FAILED" }, "durationMs": number,
             // Several in one second, and not in the order in which they come.
             "startedAt": format!("2026-11-20T10:00:{:02}.{:03}Z", (number * 7 % 30) / 3, number % 10),
