@@ -47,12 +47,13 @@ pub(super) struct Siblings {
     version_rows: Loaded<(Uuid, i32), CodeVersion>,
     /// By the arguments: aliases may ask for other pages.
     logs: Mutex<HashMap<(Filter, Page<i64>), LoadedLogs>>,
+    /// By the arguments, too.
     visual_events: Mutex<HashMap<(i64, usize), LoadedEvents>>,
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
-type LoadedLogs = Arc<Loaded<Uuid, Arc<LogPage>>>;
 type LoadedEvents = Arc<Loaded<Uuid, Result<Arc<EventRange>>>>;
+type LoadedLogs = Arc<Loaded<Uuid, Arc<LogPage>>>;
 
 impl Siblings {
     /// The siblings of a page with these rows.

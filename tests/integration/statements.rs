@@ -32,7 +32,7 @@ async fn logging_server(backend: Backend) -> Server {
 
 const EXECUTION: &str = "id codeAgent { name latestVersion { source } version(number: 1) { number } }
     codeVersion { source codeAgent { id } } status name ownerId inputs result error project { id key name } heartbeatAt
-    tokens { total } costUsd durationMs revision visual { enabled eventsCaptured } createdAt";
+    tokens { total } costUsd durationMs revision visual { enabled } createdAt";
 
 /// Of executions that have lines: a log without lines is not read at all.
 const WITH_LOGS: &str = "id logs(last: 3) { nodes { seq message } totalCount }
