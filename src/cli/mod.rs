@@ -25,6 +25,10 @@ use crate::config::{Config, Settings};
 use crate::error::Error;
 use crate::syntax;
 
+/// Of each worker thread; only what is used of it takes memory. Resolvers nest as deep as a document may, and without
+/// optimisation their frames are large: two mebibytes, the default, were not enough.
+const WORKER_STACK_BYTES: usize = 16 * 1024 * 1024;
+
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -167,8 +171,9 @@ fn print(text: &str) -> Result<(), Stop> {
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Stop> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::internal)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let builder = builder.enable_all().thread_stack_size(WORKER_STACK_BYTES);
+    let runtime = builder.build().map_err(Error::internal)?;
     Ok(runtime.block_on(work)?)
 }
 

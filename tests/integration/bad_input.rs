@@ -3,17 +3,19 @@
 use std::time::{Duration, Instant};
 
 use runledger::domain::limits::{
-    ERROR_TEXT_BYTES_MAX, HTTP_BODY_BYTES_MAX, PAYLOAD_JSON_BYTES_MAX, SHORT_TEXT_CHARS_MAX,
+    ERROR_TEXT_BYTES_MAX, GRAPHQL_DEPTH_MAX, HTTP_BODY_BYTES_MAX, PAYLOAD_JSON_BYTES_MAX,
+    SHORT_TEXT_CHARS_MAX,
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Refusal, Socket, Team, for_each_backend, line, too_long};
+use crate::harness::{Refusal, Socket, Team, for_each_backend, id_of, line, too_long};
 
 for_each_backend!(
     a_body_that_is_no_request_is_refused,
     a_body_beyond_the_limit_is_refused,
     a_document_that_is_not_valid_is_refused,
     a_document_beyond_the_limits_is_refused_at_once,
+    the_deepest_document_that_is_allowed_is_answered,
     variables_that_do_not_fit_are_refused,
     input_that_breaks_a_rule_is_refused_and_nothing_is_written,
     a_batch_with_one_bad_member_writes_nothing,
@@ -137,6 +139,23 @@ async fn a_document_beyond_the_limits_is_refused_at_once(team: Team) {
         is_plain(&refusal, &codes.split(' ').collect::<Vec<_>>(), name);
         assert!(started.elapsed() < ANSWER_TIME_MAX, "{name} took {:?}", started.elapsed());
     }
+}
+
+async fn the_deepest_document_that_is_allowed_is_answered(team: Team) {
+    let create = "mutation { createCodeAgent(input: { name: \"deep\", language: \"json\", source: \"[]\" }) { codeAgent { id } } }";
+    let agent = team.owner.query(create, json!({})).await["createCodeAgent"]["codeAgent"]["id"].clone();
+    let id = id_of(&team.owner.start(json!({ "codeAgentId": agent })).await);
+    // Three levels a turn.
+    let turns = GRAPHQL_DEPTH_MAX.to_usize() / 3 - 1;
+    let leaf = "executions(first: 1) { nodes { id } }".to_owned();
+    let deep = (0..turns).fold(leaf, |below, _| {
+        format!("executions(first: 1) {{ nodes {{ id inputs visual {{ enabled }} codeAgent {{ name {below} }} }} }}")
+    });
+    let mut answer = team.owner.query(&format!("{{ {deep} }}"), json!({})).await;
+    for _ in 0..turns {
+        answer = answer["executions"]["nodes"][0]["codeAgent"].take();
+    }
+    assert_eq!(answer["executions"]["nodes"][0]["id"], json!(id));
 }
 
 async fn variables_that_do_not_fit_are_refused(team: Team) {

@@ -117,7 +117,7 @@ async fn what_waits_is_archived_at_once_when_the_execution_ends(backend: Backend
 async fn what_waits_is_archived_when_the_server_stops(backend: Backend) {
     let mut archive = Archive::after(backend, NEVER).await;
     let mut ids = Vec::new();
-    for number in 0..100 {
+    for number in 0..40 {
         let id = archive.owner().start_any().await;
         archive.owner().append(&id, &lines(&format!("of {number}"), 3)).await;
         ids.push(id);
