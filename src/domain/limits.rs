@@ -47,7 +47,7 @@ pub const DELETION_LIST_ROWS: u64 = 5_000;
 /// How long listing them may take: the job begins then at the latest, should the server not come to its end.
 pub const DELETION_LIST_SECONDS_MAX: i64 = 600;
 /// Executions that one transaction in the background deletes.
-pub const DELETION_STEP_ROWS: u64 = 100;
+pub const DELETION_STEP_ROWS: u64 = 25;
 /// How long others have the database between two such transactions.
 pub const DELETION_PAUSE_MILLISECONDS: u64 = 20;
 /// The longest silence that an execution may ask for: a year.

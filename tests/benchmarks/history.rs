@@ -74,8 +74,9 @@ async fn filled(backend: Backend, executions: usize) -> Team {
         multiply(backend, &server, executions).await;
         println!("  made in {:.0} s", began.elapsed().as_secs_f64());
         let began = Instant::now();
-        let counted = server.run(&["recompute"]).await;
-        assert!(counted.status.code().is_some(), "{counted:?}");
+        let counted = server.run_long(&["recompute"]).await;
+        // It says that the statistics were wrong, which they were.
+        assert!(counted.status.code() == Some(1) || counted.status.success(), "{counted:?}");
         println!("  counted in {:.0} s", began.elapsed().as_secs_f64());
         server.restart().await;
     }
@@ -100,7 +101,7 @@ fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
 }
 
 async fn multiply(backend: Backend, server: &Server, executions: usize) {
-    let uuid = if backend == Backend::Postgres { "uuid" } else { "text" };
+    let uuid = if backend == Backend::Postgres { "uuid" } else { "blob" };
     let create =
         format!("CREATE TABLE bench_id (base bigint, copy bigint, id {uuid}, PRIMARY KEY (base, copy))");
     try_alter(server, &create).await;
@@ -109,7 +110,7 @@ async fn multiply(backend: Backend, server: &Server, executions: usize) {
     let mut shift_seconds = YEAR_SECONDS / 2;
     while count < executions {
         let new_id = match backend {
-            Backend::Sqlite => format!("substr(id, 1, 32) || printf('%04x', copy + {copies})"),
+            Backend::Sqlite => format!("unhex(substr(hex(id), 1, 28) || printf('%04X', copy + {copies}))"),
             Backend::Postgres => {
                 format!("(left(id::text, 32) || lpad(to_hex(copy + {copies}), 4, '0'))::uuid")
             }

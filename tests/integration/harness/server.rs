@@ -167,12 +167,17 @@ impl Server {
 
     /// Runs another command with its settings.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        soon("the end of a command", self.run_long(arguments)).await
+    }
+
+    /// The same, for a command that may take its time.
+    pub(crate) async fn run_long(&self, arguments: &[&str]) -> Output {
         let inner = &self.0;
         let environment = inner.environment.lock().expect("no holder panics").clone();
         let mut command = configured(inner.folder.path(), &inner.database, &environment, inner.address);
         command.args(arguments).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || command.output());
-        soon("the end of a command", output).await.expect("it does not panic").expect("it starts")
+        output.await.expect("it does not panic").expect("it starts")
     }
 
     /// The files in a folder of its data folder, as paths below it.
