@@ -27,7 +27,7 @@ use crate::http::{self, Transport, TransportSettings};
 use crate::jobs::Tools;
 use crate::logs::{Appender, Archiver, Gate, Health, append_in_groups};
 use crate::monitor::Monitor;
-use crate::service::{Parts, Service};
+use crate::service::{Parts, Service, Writer, write_in_groups};
 use crate::storage::{LINK_KEY_BYTES, Links, Storage};
 use crate::store::{Recount, Store};
 use crate::{graphql, jobs};
@@ -38,8 +38,8 @@ const DRAIN_SECONDS_MAX: u64 = 20;
 /// How long sending the last analytics events may take.
 const ANALYTICS_SECONDS_MAX: u64 = 3;
 
-/// How long storing the last log lines may take after that.
-const APPEND_SECONDS_MAX: u64 = 5;
+/// How long storing the last log lines, and the last executions, may take after that.
+const STORE_SECONDS_MAX: u64 = 5;
 
 /// Serves until the process is told to stop (SIGTERM, SIGINT); calls `started` with the address once it listens.
 ///
@@ -62,6 +62,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     let address = listener.local_addr().map_err(Error::internal)?;
     let wakeups = Wakeups::default();
     let (appender, calls) = Appender::new();
+    let (writer, writes) = Writer::new();
     let (health, archive_health) = watch::channel(Health::default());
     let (analytics, telling) = match &config.posthog {
         Some(posthog) => {
@@ -75,6 +76,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         store: store.clone(),
         wakeups: wakeups.clone(),
         appender,
+        writer,
         storage: storage.clone(),
         links: links(&store).await?,
         log_retention_days: config.logs.retention_days,
@@ -102,6 +104,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     let gate = Gate::default();
     let mut appending =
         tokio::spawn(append_in_groups(calls, store.clone(), wakeups.clone(), archive_after, gate.clone()));
+    let mut writing = tokio::spawn(write_in_groups(writes, store.clone(), wakeups.clone()));
     let (stop_archiving, archiving_stopped) = watch::channel(false);
     let archiver = Archiver {
         store: store.clone(),
@@ -131,6 +134,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         // A worker that dies takes the process down: half a server helps nobody.
         _ = workers.join_next() => Err(Error::internal("a background task has ended")),
         _ = &mut appending => Err(Error::internal("the task that appends log lines has ended")),
+        _ = &mut writing => Err(Error::internal("the task that writes executions has ended")),
         _ = &mut archiving => Err(Error::internal("the task that archives log lines has ended")),
         ended = &mut server => Err(Error::internal(format!("the listener has ended: {ended:?}"))),
     };
@@ -147,9 +151,11 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         tracing::warn!(seconds = DRAIN_SECONDS_MAX, "some requests did not end in time");
         server.abort();
     }
-    // The last way in is gone with the router, so what was let in gets stored and the task ends.
-    if !appending.is_finished() {
-        let _ = tokio::time::timeout(Duration::from_secs(APPEND_SECONDS_MAX), appending).await;
+    // The last way in is gone with the router, so what was let in gets stored and the tasks end.
+    for storing in [appending, writing] {
+        if !storing.is_finished() {
+            let _ = tokio::time::timeout(Duration::from_secs(STORE_SECONDS_MAX), storing).await;
+        }
     }
     stop_archiving.send_replace(true);
     if !archiving.is_finished() {

@@ -1,7 +1,7 @@
 //! Runledger: the system of record for code agents.
 //!
 //! Data flows one way: `http` and `cli` → `graphql` → `service` → `logs`, `event`, `syntax` → `store` → the `entity` crate.
-//! `domain` holds the pure types and rules that all of them know, `monitor` counts what happens in them,
+//! `domain` holds the pure types and rules that all of them know, `grouping` commits what waits together, `monitor` counts what happens in them,
 //! and `analytics` tells PostHog of it if it is asked to. `archive` packs
 //! and checks projects, `export` writes executions as files; `app` puts the parts together.
 //! `tests/integration/architecture.rs` fails when a module imports upward.
@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 pub mod export;
 pub mod graphql;
+pub mod grouping;
 pub mod http;
 pub mod jobs;
 pub mod logs;

@@ -304,6 +304,10 @@ pub const JWKS_AGE_SECONDS_MAX: i64 = 600;
 
 /// The size of a GraphQL document, before it is parsed.
 pub const GRAPHQL_DOCUMENT_BYTES_MAX: Limit = limit("graphql_document_bytes_max", 32 * 1024);
+/// Documents that are remembered as valid.
+pub const DOCUMENT_CACHE_ENTRIES_MAX: usize = 512;
+/// Their text together; what was parsed from it takes some twenty times as much.
+pub const DOCUMENT_CACHE_BYTES_MAX: usize = 256 * 1024;
 /// The fields of an operation once its fragments are expanded; also of each fragment.
 pub const GRAPHQL_FIELDS_MAX: Limit = limit("graphql_fields_max", 1_000);
 /// The aliases of an operation once its fragments are expanded: each one runs a resolver again.

@@ -13,6 +13,7 @@ use super::model::{
     ExecutionConnection, ExecutionStats, Generation, GenerationComparison, Node, Project, ProjectConnection,
     RegistryStats, StatsSet, Viewer, WorkflowRun,
 };
+use super::plain::PlainRow;
 use super::scalars::DateTime;
 use crate::domain::execution::{Filter, Order};
 use crate::domain::limits::{COMPARE_EXECUTIONS_MAX, FILTER_MEMBERS_MAX, at_most};
@@ -143,10 +144,10 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "A UUID.")] id: ID,
-    ) -> Option<async_graphql::Result<Execution>> {
+    ) -> Option<async_graphql::Result<PlainRow<Execution>>> {
         let found = async {
             let execution = context.service().find_execution(context.viewer()?, uuid("id", &id)?).await?;
-            Ok::<_, Error>(execution.map(Execution::one))
+            Ok::<_, Error>(execution.map(Execution::one).map(PlainRow))
         };
         found.await.nullable()
     }

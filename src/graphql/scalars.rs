@@ -26,11 +26,16 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        Value::String(self.to_text())
     }
 }
 
 impl DateTime {
+    /// As it is written.
+    pub fn to_text(self) -> String {
+        self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    }
+
     /// A time with a four-digit year: what RFC 3339 can write and both databases keep.
     pub fn from_micros(micros: i64) -> Option<Self> {
         let time = Timestamp::from_timestamp_micros(micros)?;
@@ -114,6 +119,11 @@ impl Json {
     /// Stored text, which goes into the answer as it is.
     pub fn from_text(text: String) -> Self {
         Self(Value::Object([(Name::new(RAW_VALUE_TOKEN), Value::String(text))].into_iter().collect()))
+    }
+
+    /// As it stands in an answer.
+    pub fn into_value(self) -> Value {
+        self.0
     }
 
     /// The text to be stored; `null` is no value.

@@ -194,7 +194,8 @@ fn ticks(first: i32) -> impl Stream<Item = i32> + use<> {
 }
 
 pub(super) fn engine(started: &Started) -> Engine {
-    let schema = Schema::build(Query, Mutation, Changes).data(started.clone()).finish();
+    let schema =
+        |mode| Schema::build(Query, Mutation, Changes).validation_mode(mode).data(started.clone()).finish();
     Engine::new(schema, |request: async_graphql::Request, _: Option<&Viewer>| request).ok().unwrap()
 }
 

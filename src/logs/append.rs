@@ -1,8 +1,4 @@
-//! Group commit: one task collects the calls that wait and stores them in one transaction, which costs them the latency
-//! of one commit and gives five to ten times the throughput of a commit a call.
-//!
-//! A failed commit is never tried again: nobody knows whether it was carried out, and a call without `firstSeq` would be
-//! stored twice.
+//! Group commit of log lines: one task collects the calls that wait and stores them in one transaction.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,10 +11,11 @@ use uuid::Uuid;
 use crate::clock::now;
 use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
 use crate::domain::stream::StreamKind;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::{Topic, Wakeups};
+use crate::grouping::{GroupFailure, StoreGroup, store_calls};
 use crate::monitor;
-use crate::store::{Append, Appended, GroupFailure, Store};
+use crate::store::{Append, Appended, Store};
 
 /// Calls that may wait; further ones wait to be let in.
 const WAITING_CALLS_MAX: usize = 4_096;
@@ -220,130 +217,11 @@ fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration)
     monitor::lines_appended(lines, bytes, took);
 }
 
-/// What stores a group of calls in one transaction; a trait so that its failures can be tried out.
-trait StoreGroup<C> {
-    fn store(&self, calls: &[C]) -> impl Future<Output = Result<Vec<Result<Appended>>, GroupFailure>> + Send;
-}
+impl StoreGroup for Archiving {
+    type Call = Append;
+    type Answer = Appended;
 
-impl StoreGroup<Append> for Archiving {
     async fn store(&self, calls: &[Append]) -> Result<Vec<Result<Appended>>, GroupFailure> {
         self.store.append_logs(calls, self.archive_after, now()).await
-    }
-}
-
-/// Stores the calls of a group together. When one of them is at fault, it must not fail the others: each then gets its
-/// own transaction. When the database is, all are told so: it would be asked once per call, and each could take seconds.
-async fn store_calls<C>(store: &impl StoreGroup<C>, calls: &[C]) -> Vec<Result<Appended>> {
-    match store.store(calls).await {
-        Ok(results) => results,
-        Err(failure) if calls.len() > 1 && may_be_one_calls_fault(&failure) => one_by_one(store, calls).await,
-        Err(failure) => vec![Err(failure.error); calls.len()],
-    }
-}
-
-async fn one_by_one<C>(store: &impl StoreGroup<C>, calls: &[C]) -> Vec<Result<Appended>> {
-    let mut results = Vec::with_capacity(calls.len());
-    for call in calls {
-        match store.store(std::slice::from_ref(call)).await {
-            Ok(mut answers) => {
-                results.push(answers.pop().unwrap_or_else(|| Err(Error::internal("a call has no answer"))));
-            }
-            Err(failure) if may_be_one_calls_fault(&failure) => results.push(Err(failure.error)),
-            Err(failure) => {
-                results.resize(calls.len(), Err(failure.error));
-                break;
-            }
-        }
-    }
-    results
-}
-
-fn may_be_one_calls_fault(failure: &GroupFailure) -> bool {
-    failure.before_commit && failure.error.code() != Code::Unavailable
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    /// A database that fails for groups with some calls, and remembers what it was asked to store.
-    struct Faulty {
-        fails_with: fn() -> GroupFailure,
-        on: &'static [u8],
-        asked: Mutex<Vec<Vec<u8>>>,
-    }
-
-    impl StoreGroup<u8> for Faulty {
-        async fn store(&self, calls: &[u8]) -> Result<Vec<Result<Appended>>, GroupFailure> {
-            self.asked.lock().unwrap().push(calls.to_vec());
-            if calls.iter().any(|call| self.on.contains(call)) {
-                return Err((self.fails_with)());
-            }
-            Ok(calls
-                .iter()
-                .map(|call| Ok(Appended { next_seq: i64::from(*call), lines: 1, bytes: 9 }))
-                .collect())
-        }
-    }
-
-    async fn store(fails_with: fn() -> GroupFailure, on: &'static [u8]) -> (Vec<Option<Code>>, Vec<Vec<u8>>) {
-        let store = Faulty { fails_with, on, asked: Mutex::default() };
-        let results = store_calls(&store, &[1, 2, 3]).await;
-        let codes = results.into_iter().map(|result| result.err().map(|error| error.code())).collect();
-        (codes, store.asked.into_inner().unwrap())
-    }
-
-    fn away() -> Error {
-        Error::Unavailable { message: "the database is away".into(), cause: None }
-    }
-
-    #[tokio::test]
-    async fn one_calls_fault_fails_only_that_call() {
-        let (codes, asked) = store(|| Error::internal("a fault").into(), &[2]).await;
-        assert_eq!(codes, [None, Some(Code::Internal), None]);
-        assert_eq!(asked, [vec![1, 2, 3], vec![1], vec![2], vec![3]]);
-    }
-
-    #[tokio::test]
-    async fn a_failed_commit_is_never_tried_again() {
-        for error in [away as fn() -> Error, || Error::internal("COMMIT")] {
-            let failed: fn() -> GroupFailure = match error().code() {
-                Code::Unavailable => || GroupFailure { error: away(), before_commit: false },
-                _ => || GroupFailure { error: Error::internal("COMMIT"), before_commit: false },
-            };
-            let (codes, asked) = store(failed, &[2]).await;
-            assert_eq!(codes, [Some(error().code()); 3]);
-            assert_eq!(asked, [vec![1, 2, 3]]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_database_that_is_away_is_asked_once() {
-        let (codes, asked) = store(|| away().into(), &[1, 2, 3]).await;
-        assert_eq!(codes, [Some(Code::Unavailable); 3]);
-        assert_eq!(asked.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_database_that_goes_away_in_between_is_not_asked_for_the_rest() {
-        struct GoesAway(Mutex<u32>);
-        impl StoreGroup<u8> for GoesAway {
-            async fn store(&self, calls: &[u8]) -> Result<Vec<Result<Appended>>, GroupFailure> {
-                let mut asked = self.0.lock().unwrap();
-                *asked += 1;
-                match *asked {
-                    1 => Err(Error::internal("a fault").into()),
-                    2 => Ok(calls.iter().map(|_| Ok(Appended { next_seq: 1, lines: 1, bytes: 9 })).collect()),
-                    _ => Err(away().into()),
-                }
-            }
-        }
-        let store = GoesAway(Mutex::default());
-        let results = store_calls(&store, &[1, 2, 3, 4]).await;
-        let codes: Vec<_> = results.iter().map(|result| result.as_ref().err().map(Error::code)).collect();
-        assert_eq!(codes, [None, Some(Code::Unavailable), Some(Code::Unavailable), Some(Code::Unavailable)]);
-        assert_eq!(*store.0.lock().unwrap(), 3);
     }
 }

@@ -28,7 +28,7 @@ pub use code_agent::{CreateCodeAgent, PublishCodeVersion, Published, UpdateCodeA
 pub use download::{Behind, Download, WholeLog};
 pub use execution::{
     ComparedExecutions, Deleted, Finish, RecordExecution, Recorded, StartExecution, Started, Tokens, Update,
-    VisualChange,
+    VisualChange, Writer, Writes, write_in_groups,
 };
 pub use export::Exported;
 pub use generation::{Archive, Compared, Contents, ProjectFiles, SaveGeneration, Saved};
@@ -42,6 +42,7 @@ pub struct Service {
     wakeups: Wakeups,
     analytics: Analytics,
     appender: Appender,
+    writer: Writer,
     checker: Checker,
     read_memory: ReadMemory,
     storage: Storage,
@@ -62,6 +63,7 @@ pub struct Parts {
     pub wakeups: Wakeups,
     pub analytics: Analytics,
     pub appender: Appender,
+    pub writer: Writer,
     pub storage: Storage,
     pub links: Links,
     /// How long after its last line the log of an ended execution is kept; `None` for ever.
@@ -80,6 +82,7 @@ impl Service {
             wakeups,
             analytics,
             appender,
+            writer,
             storage,
             links,
             log_retention_days,
@@ -91,6 +94,7 @@ impl Service {
             wakeups,
             analytics,
             appender,
+            writer,
             storage,
             links,
             log_retention_days,

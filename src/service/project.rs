@@ -10,7 +10,7 @@ use crate::clock::{new_id, now};
 use crate::domain::page::{Cursor, Page, Rows};
 use crate::domain::text;
 use crate::error::{Error, Result};
-use crate::store::ProjectRow;
+use crate::store::{NewProject, ProjectRow};
 
 impl Service {
     /// Makes a project, or gives the one that has this key already. Its name is its key when none is given.
@@ -27,7 +27,8 @@ impl Service {
         let name = text::short_optional("input.name", name)?.unwrap_or_else(|| key.clone());
         let stamp = viewer.stamp(None)?;
         let tx = self.store.begin().await?;
-        tx.ensure_projects(&stamp, vec![(new_id(), key.clone(), name)], now()).await?;
+        let new = NewProject { stamp: stamp.clone(), id: new_id(), key: key.clone(), name };
+        tx.ensure_projects(vec![new], now()).await?;
         tx.commit().await?;
         let id = (stamp.tenant_id().to_owned(), key);
         let mut found = self.store.reader(viewer).projects_by_key(std::slice::from_ref(&id)).await?;

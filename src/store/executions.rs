@@ -1,6 +1,6 @@
 //! Executions and their large values.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use entity::{execution, execution_payload, log_chunk, log_stream};
@@ -8,11 +8,12 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
 use uuid::Uuid;
 
-use super::failure::{failed, is_duplicate};
+use super::failure::failed;
 use super::logs;
+use super::rows::InOrder;
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
 use super::search::{Hits, search_row};
-use super::write::{INSERT_ROWS_MAX, delete, insert_many};
+use super::write::{INSERT_ROWS_MAX, delete, insert_many, insert_new};
 use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
 use crate::clock::Timestamp;
@@ -75,6 +76,14 @@ impl PayloadChange {
     pub fn is_empty(&self) -> bool {
         self.inputs.is_none() && self.result.is_none() && self.error.is_none()
     }
+
+    /// Sets what `later` sets.
+    pub fn add(&mut self, later: Self) {
+        let Self { inputs, result, error } = later;
+        self.inputs = inputs.or(self.inputs.take());
+        self.result = result.or(self.result.take());
+        self.error = error.or(self.error.take());
+    }
 }
 
 impl Reader<'_> {
@@ -83,7 +92,9 @@ impl Reader<'_> {
     /// # Errors
     /// What the database says.
     pub async fn find_execution(&self, id: Uuid) -> Result<Option<ExecutionRow>> {
-        self.executions_by_id(&[id]).filter(execution::Column::DiscardAt.is_null()).one().await
+        let select = self.executions_by_id(&[id]).filter(execution::Column::DiscardAt.is_null());
+        let rows: Vec<InOrder> = select.all_as().await?;
+        Ok(rows.into_iter().next().map(|row| row.0))
     }
 
     /// One execution, also when it has ended and is being discarded: for those who were following it.
@@ -101,6 +112,17 @@ impl Reader<'_> {
     pub async fn executions_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ExecutionRow>> {
         let rows = self.executions_by_id(ids).filter(execution::Column::DiscardAt.is_null()).all().await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// The tenants of those of these executions that are in scope, also of those being discarded.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn tenants_of_executions(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, String>> {
+        use execution::Column as C;
+        let rows: Vec<(Uuid, String)> =
+            self.executions_by_id(ids).tuples([C::Id.into_expr(), C::TenantId.into_expr()]).await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Those of these executions that are in scope, also those being discarded, if they pass the filter.
@@ -397,42 +419,52 @@ impl Reader<'_> {
             .order_by(sort_key(order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
             .limit(page.rows + 1);
-        Ok(Rows::from_read(select.all().await?, page))
+        let rows: Vec<InOrder> = select.all_as().await?;
+        Ok(Rows::from_read(rows.into_iter().map(|row| row.0).collect(), page))
     }
 }
 
 impl WriteTx {
-    /// Inserts executions; `false` when the id of one is taken, by whomever, and nothing can be done in this
-    /// transaction any more.
+    /// Inserts executions with what belongs to them, but for those whose id is taken, by whomever; gives tenant and id of
+    /// the others. Of two that have both in common, the first is inserted.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn insert_executions(&self, stamp: &Stamp, new: Vec<NewExecution>) -> Result<bool> {
-        let mut rows = Vec::with_capacity(new.len());
+    pub async fn insert_executions(
+        &self,
+        mut new: Vec<(Stamp, NewExecution)>,
+    ) -> Result<HashSet<(String, Uuid)>> {
+        for (stamp, NewExecution { row, .. }) in &mut new {
+            stamp.tenant_id().clone_into(&mut row.tenant_id);
+            stamp.owner_id().clone_into(&mut row.owner_id);
+        }
+        // In one order, so that two batches cannot wait for each other; a stable one.
+        new.sort_by(|(_, a), (_, b)| (&a.row.tenant_id, a.row.id).cmp(&(&b.row.tenant_id, b.row.id)));
+        let rows = new.iter().map(|(_, new)| new.row.clone().into_active_model()).collect();
+        let key = [execution::Column::TenantId, execution::Column::Id];
+        let inserted = insert_new::<execution::Entity, String, Uuid>(self, rows, key).await?;
+        let inserted: HashSet<_> = inserted.into_iter().collect();
+        let mut left = inserted.clone();
         let mut payloads = Vec::new();
         let mut streams = Vec::with_capacity(new.len());
         let mut words = Vec::with_capacity(new.len());
         let mut runs = Vec::with_capacity(new.len());
-        for NewExecution { mut row, payload } in new {
-            stamp.tenant_id().clone_into(&mut row.tenant_id);
-            stamp.owner_id().clone_into(&mut row.owner_id);
+        for (_, NewExecution { row, payload }) in new {
+            if !left.remove(&(row.tenant_id.clone(), row.id)) {
+                continue;
+            }
             streams.push(logs::new_stream(StreamKind::Log, &row).into_active_model());
             words.extend(search_row(&row, row.name.as_deref(), &payload));
             if !payload.is_empty() {
                 payloads.push(payload_row(&row, payload));
             }
-            runs.push(row.clone());
-            rows.push(row.into_active_model());
-        }
-        match insert_many::<execution::Entity>(self, rows, None).await {
-            Err(error) if is_duplicate(&error) => return Ok(false),
-            result => result.map_err(failed)?,
+            runs.push(row);
         }
         insert_many::<execution_payload::Entity>(self, payloads, None).await.map_err(failed)?;
         insert_many::<log_stream::Entity>(self, streams, None).await.map_err(failed)?;
         self.save_words(words).await?;
         self.note_version_runs(&runs).await?;
-        Ok(true)
+        Ok(inserted)
     }
 
     /// Saves changed executions: the number of statements does not depend on how many there are.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::WriteTx;
 use super::failure::{failed, is_duplicate};
+use super::projects::NewProject;
 use super::projects::ProjectRow;
 use super::scoped::{Reader, Writable, of_executions};
 use super::write::{delete, insert_many};
@@ -143,7 +144,7 @@ impl WriteTx {
     ) -> Result<Option<ProjectRow>> {
         use project::Column as C;
         let (id, key) = new;
-        self.ensure_projects(stamp, vec![(id, key.clone(), key.clone())], now).await?;
+        self.ensure_projects(vec![NewProject::named_by_key(stamp.clone(), id, &key)], now).await?;
         let reader = self.reader(viewer);
         let of_key = C::TenantId.eq(stamp.tenant_id()).and(C::Key.eq(&key));
         let Some(mut project) = reader.select::<project::Entity>().filter(of_key).lock().one().await? else {

@@ -29,6 +29,7 @@ use crate::domain::page::Direction;
 use crate::domain::stream::{Entries, StreamKind, rules};
 use crate::domain::visual::Span;
 use crate::error::{Error, Result};
+use crate::grouping::GroupFailure;
 
 /// Lines as they were appended by one call: what reading them needs.
 #[derive(Debug, Clone, FromQueryResult)]
@@ -134,21 +135,6 @@ pub struct Appended {
     pub lines: usize,
     /// Their text, as it is stored.
     pub bytes: usize,
-}
-
-/// Why none of a group's calls has an answer.
-#[derive(Debug)]
-pub struct GroupFailure {
-    pub error: Error,
-    /// The transaction never came to its commit, so nothing is stored. Otherwise nobody knows, and a call that is
-    /// stored again could be doubled.
-    pub before_commit: bool,
-}
-
-impl From<Error> for GroupFailure {
-    fn from(error: Error) -> Self {
-        Self { error, before_commit: true }
-    }
 }
 
 /// Which chunks of one log: those with lines in `range`, from its start or, backwards, from its end.

@@ -52,8 +52,10 @@ mod failure;
 mod feed;
 mod generations;
 mod jobs;
+mod locked;
 mod logs;
 mod projects;
+mod rows;
 mod scoped;
 mod search;
 mod silence;
@@ -82,11 +84,12 @@ pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, Work
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
 pub use generations::GenerationRow;
 pub use jobs::{JobKind, JobRow, NewJob, upload_job};
+pub use locked::LockedExecutions;
 pub use logs::{
-    Append, Appended, ArchivedAt, ChunkSelection, ChunkSize, GroupFailure, LogChunk, LogRange, LogStream,
-    LogsOf, VisualTotals, has_ended,
+    Append, Appended, ArchivedAt, ChunkSelection, ChunkSize, LogChunk, LogRange, LogStream, LogsOf,
+    VisualTotals, has_ended,
 };
-pub use projects::ProjectRow;
+pub use projects::{NewProject, ProjectRow};
 pub use scoped::{Reader, Writable};
 pub use silence::{Checked, SilenceRule, first_check_at};
 pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow};

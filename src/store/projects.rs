@@ -19,6 +19,22 @@ use crate::error::Result;
 /// A project.
 pub type ProjectRow = project::Model;
 
+/// A project that may not be there yet.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    pub stamp: Stamp,
+    pub id: Uuid,
+    pub key: String,
+    pub name: String,
+}
+
+impl NewProject {
+    /// One that nobody has given a name.
+    pub fn named_by_key(stamp: Stamp, id: Uuid, key: &str) -> Self {
+        Self { stamp, id, key: key.to_owned(), name: key.to_owned() }
+    }
+}
+
 impl Reader<'_> {
     /// Projects by id.
     ///
@@ -70,19 +86,16 @@ impl Reader<'_> {
 }
 
 impl WriteTx {
-    /// Makes the projects with these keys that are not there yet, each named by its key.
+    /// Makes the projects that are not there yet, by tenant and key.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn ensure_projects(
-        &self,
-        stamp: &Stamp,
-        new: Vec<(Uuid, String, String)>,
-        now: Timestamp,
-    ) -> Result<()> {
+    pub async fn ensure_projects(&self, mut new: Vec<NewProject>, now: Timestamp) -> Result<()> {
+        // In one order, so that two batches cannot wait for each other.
+        new.sort_by(|a, b| (a.stamp.tenant_id(), &a.key).cmp(&(b.stamp.tenant_id(), &b.key)));
         let rows = new
             .into_iter()
-            .map(|(id, key, name)| project::ActiveModel {
+            .map(|NewProject { stamp, id, key, name }| project::ActiveModel {
                 tenant_id: Set(stamp.tenant_id().to_owned()),
                 id: Set(id),
                 owner_id: Set(stamp.owner_id().to_owned()),

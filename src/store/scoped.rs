@@ -218,6 +218,15 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         self
     }
 
+    /// All rows, as `R` reads them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) async fn all_as<R: FromQueryResult + Send + Sync>(self) -> Result<Vec<R>> {
+        let reader = self.reader;
+        self.scoped().into_model::<R>().all(reader.connection()).await.map_err(failed)
+    }
+
     /// All rows.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
-//! The two statements that change rows. Who may change them has been settled by then: their callers hold a stamp or a
+//! The statements that change rows. Who may change them has been settled by then: their callers hold a stamp or a
 //! proof that the rows are writable, or are named operations of [`super::system`].
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{Condition, DbErr, EntityTrait, QueryFilter as _};
+use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::{
+    Condition, ConnectionTrait as _, DbErr, EntityTrait, QueryFilter as _, QueryTrait as _, TryGetable,
+};
 
 use super::WriteTx;
 use super::failure::failed;
@@ -27,6 +29,28 @@ pub(super) async fn insert_many<E: EntityTrait>(
         insert.exec_without_returning(&tx.inner).await?;
     }
     Ok(())
+}
+
+/// Inserts rows, but for those that a unique index refuses; gives two columns of those that were inserted.
+#[expect(clippy::disallowed_methods, reason = "the other place that inserts; callers stamp the rows")]
+pub(super) async fn insert_new<E: EntityTrait, A: TryGetable, B: TryGetable>(
+    tx: &WriteTx,
+    rows: Vec<E::ActiveModel>,
+    columns: [E::Column; 2],
+) -> Result<Vec<(A, B)>> {
+    let mut inserted = Vec::with_capacity(rows.len());
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let insert = E::insert_many(rows.by_ref().take(INSERT_ROWS_MAX));
+        let mut query = insert.on_conflict(OnConflict::new().do_nothing().to_owned()).into_query();
+        query.returning(Query::returning().columns(columns));
+        let statement = tx.dialect.backend().build(&query);
+        for row in tx.inner.query_all_raw(statement).await.map_err(failed)? {
+            inserted
+                .push((row.try_get_by_index(0).map_err(failed)?, row.try_get_by_index(1).map_err(failed)?));
+        }
+    }
+    Ok(inserted)
 }
 
 /// Deletes rows, and says how many.

@@ -12,6 +12,7 @@
 //! measured, because it visits each fragment once.
 
 mod coerce;
+mod documents;
 mod input_types;
 mod measure;
 mod merge;
@@ -19,6 +20,8 @@ mod nesting;
 mod subscription;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
@@ -30,6 +33,7 @@ use crate::domain::limits::{GRAPHQL_DOCUMENT_BYTES_MAX, GRAPHQL_NESTING_MAX};
 use crate::error::Error;
 
 use super::error::server_error;
+use documents::Documents;
 use input_types::InputTypes;
 
 /// What async-graphql writes into a variable in the place of an uploaded file.
@@ -72,9 +76,17 @@ impl OperationKind {
 pub struct GuardedRequest {
     kind: OperationKind,
     operation_name: Option<String>,
-    document: ExecutableDocument,
+    document: Arc<ExecutableDocument>,
+    /// The text of a document that is not known to be valid.
+    unproven: Option<String>,
     variables: Variables,
     uploads: Vec<UploadValue>,
+}
+
+/// A document whose validity is seen when it is executed.
+pub(super) struct Unproven {
+    text: String,
+    document: Arc<ExecutableDocument>,
 }
 
 impl GuardedRequest {
@@ -88,11 +100,17 @@ impl GuardedRequest {
         self.operation_name.as_deref()
     }
 
+    /// What [`Guard::found_valid`] is to be told of, should it be executed; `None` when the document is known to be valid.
+    pub(super) fn unproven(&mut self) -> Option<Unproven> {
+        let text = self.unproven.take()?;
+        Some(Unproven { text, document: Arc::clone(&self.document) })
+    }
+
     pub(super) fn into_request(self) -> Request {
         let mut request = Request::new(String::new()).variables(self.variables);
         request.operation_name = self.operation_name;
         request.uploads = self.uploads;
-        request.set_parsed_query(self.document);
+        request.set_parsed_query(Arc::unwrap_or_clone(self.document));
         request
     }
 }
@@ -101,6 +119,7 @@ impl GuardedRequest {
 #[derive(Debug)]
 pub struct Guard {
     input_types: InputTypes,
+    documents: Documents,
 }
 
 impl Guard {
@@ -109,7 +128,7 @@ impl Guard {
     /// # Errors
     /// When the definition does not parse.
     pub fn new(sdl: &str) -> Result<Self, Error> {
-        Ok(Self { input_types: InputTypes::from_sdl(sdl)? })
+        Ok(Self { input_types: InputTypes::from_sdl(sdl)?, documents: Documents::default() })
     }
 
     /// Whether any input can be a file.
@@ -122,7 +141,9 @@ impl Guard {
     /// # Errors
     /// Request errors: execution must not begin.
     pub fn check(&self, params: Params) -> Result<GuardedRequest, Vec<ServerError>> {
-        let document = guarded_document(&params.query)?;
+        let known = self.documents.get(&params.query);
+        let is_known = known.is_some();
+        let document = known.map_or_else(|| guarded_document(&params.query).map(Arc::new), Ok)?;
         let operation = chosen_operation(&document, params.operation_name.as_deref())?;
         let kind = match operation.ty {
             OperationType::Query => OperationKind::Query,
@@ -134,13 +155,19 @@ impl Guard {
             kind,
             operation_name: params.operation_name,
             document,
+            unproven: (!is_known).then_some(params.query),
             variables: params.variables,
             uploads: params.uploads,
         })
     }
+
+    /// Remembers that a document passed validation.
+    pub(super) fn found_valid(&self, unproven: Unproven) {
+        self.documents.put(unproven.text, unproven.document);
+    }
 }
 
-/// A measured document, ready to be executed. It depends on the text alone: this is where a cache by text belongs.
+/// A measured document, ready to be executed. It depends on the text alone.
 fn guarded_document(text: &str) -> Result<ExecutableDocument, Vec<ServerError>> {
     if GRAPHQL_DOCUMENT_BYTES_MAX.is_passed_by(text.len()) {
         return Err(refused(&Error::TooLarge { field: "query".into(), limit: GRAPHQL_DOCUMENT_BYTES_MAX }));

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputType, Object, SimpleObject, Value};
 
 use super::{
     CodeAgent, CodeVersion, Generation, LogConnection, LogObject, PageInfo, Project, VisualEventBatch,
     VisualStreaming,
 };
+use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Mode, Order, Status};
+use crate::domain::money;
 use crate::domain::page::{Cursor, Page, PageArgs, Rows};
 use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::LogFilter;
+use crate::graphql::plain::{Leaf, Plain, PlainList, Selected, Writer, leaf};
 use crate::graphql::scalars::{BigInt, DateTime, Decimal, Json};
 use crate::graphql::siblings::Siblings;
 use crate::store::{ExecutionRow, LargeValue};
@@ -73,7 +76,7 @@ impl TokenUsage {
 /// A run of a program.
 #[derive(Debug, Clone)]
 pub(in crate::graphql) struct Execution {
-    row: ExecutionRow,
+    row: Arc<ExecutionRow>,
     siblings: Arc<Siblings>,
 }
 
@@ -81,13 +84,17 @@ impl Execution {
     /// One by itself.
     pub(in crate::graphql) fn one(row: ExecutionRow) -> Self {
         let siblings = Arc::new(Siblings::of(std::slice::from_ref(&row)));
-        Self { row, siblings }
+        Self { row: Arc::new(row), siblings }
+    }
+
+    fn tokens_used(&self) -> TokenUsage {
+        TokenUsage::new(self.row.input_tokens, self.row.cached_input_tokens, self.row.output_tokens)
     }
 
     /// Those of a page, in its order.
     pub(in crate::graphql) fn page(rows: Vec<ExecutionRow>) -> Vec<Self> {
         let siblings = Arc::new(Siblings::of(&rows));
-        rows.into_iter().map(|row| Self { row, siblings: Arc::clone(&siblings) }).collect()
+        rows.into_iter().map(|row| Self { row: Arc::new(row), siblings: Arc::clone(&siblings) }).collect()
     }
 }
 
@@ -181,7 +188,7 @@ impl Execution {
 
     /// The tokens it used so far.
     fn tokens(&self) -> TokenUsage {
-        TokenUsage::new(self.row.input_tokens, self.row.cached_input_tokens, self.row.output_tokens)
+        self.tokens_used()
     }
 
     /// US dollars so far, exact to a millionth.
@@ -239,7 +246,7 @@ impl Execution {
 
     /// Its visual session.
     fn visual(&self) -> VisualStreaming {
-        VisualStreaming::new(self.row.clone(), Arc::clone(&self.siblings))
+        VisualStreaming::new(ExecutionRow::clone(&self.row), Arc::clone(&self.siblings))
     }
 
     /// The events of its visual session, by number, as they were appended. Long events make it fewer than asked for: go on
@@ -272,6 +279,63 @@ impl Execution {
     ) -> Result<LogConnection, ApiError> {
         let args = PageArgs { first, after, last, before };
         LogConnection::load(context, &self.row, &self.siblings, filter.unwrap_or_default(), args).await
+    }
+}
+
+impl Plain for Execution {
+    fn plain(field: &str, selection: &Selected<'_, '_>) -> Option<Writer<Self>> {
+        let text = |get: fn(&ExecutionRow) -> Option<&str>| {
+            leaf(move |it: &Self| Some(Leaf::Text(get(&it.row)?.into())))
+        };
+        let time = |get: fn(&ExecutionRow) -> Option<Timestamp>| {
+            leaf(move |it: &Self| Some(Leaf::Word(DateTime(get(&it.row)?).to_text().into())))
+        };
+        let number =
+            |get: fn(&ExecutionRow) -> Option<i64>| leaf(move |it: &Self| Some(Leaf::Number(get(&it.row)?)));
+        match field {
+            "id" => leaf(|it: &Self| Some(Leaf::Word(it.row.id.to_string().into()))),
+            "status" => leaf(|it: &Self| word(&ExecutionStatus::from(it.row.status))),
+            "mode" => leaf(|it: &Self| word(&ExecutionMode::from(it.row.mode))),
+            "name" => text(|row| row.name.as_deref()),
+            "workflowId" => text(|row| row.workflow_id.as_deref()),
+            "workflowRunId" => text(|row| row.workflow_run_id.as_deref()),
+            "projectKey" => text(|row| row.project_key.as_deref()),
+            "ownerId" => text(|row| Some(&row.owner_id)),
+            "tokens" => {
+                let plan = selection.plan_of("TokenUsage", |field, _| TokenUsage::plain(field))?;
+                Some(Box::new(move |it: &Self, text| plan.write(&it.tokens_used(), text)))
+            }
+            "costUsd" => leaf(|it: &Self| Some(Leaf::Word(money::to_decimal(it.row.cost_microusd).into()))),
+            "durationMs" => number(|row| row.duration_ms),
+            "createdAt" => time(|row| Some(row.created_at)),
+            "startedAt" => time(|row| row.started_at),
+            "completedAt" => time(|row| row.completed_at),
+            "updatedAt" => time(|row| Some(row.updated_at)),
+            "staleAfterSeconds" => number(|row| row.stale_after_seconds.map(i64::from)),
+            "revision" => number(|row| Some(row.revision.into())),
+            _ => None,
+        }
+    }
+}
+
+/// A value of an enum, as the schema has it.
+fn word(value: &impl InputType) -> Option<Leaf<'static>> {
+    match value.to_value() {
+        Value::Enum(name) => Some(Leaf::Word(name.as_str().to_owned().into())),
+        _ => None,
+    }
+}
+
+impl TokenUsage {
+    fn plain(field: &str) -> Option<Writer<Self>> {
+        let number = |get: fn(&Self) -> BigInt| leaf(move |it: &Self| Some(Leaf::Number(get(it).0)));
+        match field {
+            "input" => number(|it| it.input),
+            "cachedInput" => number(|it| it.cached_input),
+            "output" => number(|it| it.output),
+            "total" => number(|it| it.total),
+            _ => None,
+        }
     }
 }
 
@@ -322,17 +386,17 @@ impl ExecutionConnection {
 #[Object]
 impl ExecutionConnection {
     /// The rows with their cursors.
-    fn edges(&self) -> Vec<ExecutionEdge> {
+    fn edges(&self) -> PlainList<'_, ExecutionEdge> {
         let edge = |execution: &Execution| ExecutionEdge {
             cursor: cursor(self.order, &execution.row),
             node: execution.clone(),
         };
-        self.executions.iter().map(edge).collect()
+        PlainList(self.executions.iter().map(edge).collect())
     }
 
     /// The rows without their cursors.
-    fn nodes(&self) -> &[Execution] {
-        &self.executions
+    fn nodes(&self) -> PlainList<'_, Execution> {
+        PlainList(self.executions.as_slice().into())
     }
 
     /// Where the page stands.
@@ -352,12 +416,25 @@ impl ExecutionConnection {
 }
 
 /// An execution in a page.
-#[derive(SimpleObject)]
+#[derive(Clone, SimpleObject)]
 pub(in crate::graphql) struct ExecutionEdge {
     /// To be given as `after` or `before`.
     cursor: String,
     /// The execution.
     node: Execution,
+}
+
+impl Plain for ExecutionEdge {
+    fn plain(field: &str, selection: &Selected<'_, '_>) -> Option<Writer<Self>> {
+        match field {
+            "cursor" => leaf(|it: &Self| Some(Leaf::Word(it.cursor.as_str().into()))),
+            "node" => {
+                let plan = selection.plan::<Execution>()?;
+                Some(Box::new(move |it: &Self, text| plan.write(&it.node, text)))
+            }
+            _ => None,
+        }
+    }
 }
 
 fn page(order: Order, args: PageArgs) -> Result<Page<Cursor>, ApiError> {

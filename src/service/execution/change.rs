@@ -7,9 +7,8 @@ use uuid::Uuid;
 use super::super::Service;
 use super::binding::check_generations;
 use super::input::{self, Tokens, VisualChange};
-use super::topics;
-use crate::auth::Viewer;
-use crate::clock::{Timestamp, now};
+use crate::auth::{Role, Viewer};
+use crate::clock::Timestamp;
 use crate::domain::execution::{DURATION_MS_MAX, Status, duration_ms, is_final, status_word, step};
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::error::{Error, Result};
@@ -53,8 +52,8 @@ pub struct Finish {
 
 /// One change of any kind.
 #[derive(Debug)]
-struct Change {
-    id: Uuid,
+pub(super) struct Change {
+    pub(super) id: Uuid,
     /// The path of the input, for errors.
     at: String,
     expected_revision: Option<i32>,
@@ -185,53 +184,33 @@ impl Service {
     }
 
     async fn change(&self, viewer: &Viewer, changes: Vec<Change>) -> Result<Vec<ExecutionRow>> {
-        let now = now();
-        let tx = self.store.begin().await?;
-        let ids = changes.iter().map(|change| change.id).collect();
-        let mut executions = tx.reader(viewer).writable_executions(viewer, ids).await?;
-        let tenant = |id: &Uuid| executions.get(id).map(|execution| execution.row().tenant_id.clone());
-        let named = changes.iter().filter_map(|change| Some((tenant(&change.id)?, change.generation_id?)));
-        check_generations(&tx.reader(viewer), &named.collect::<Vec<_>>()).await?;
-        let mut applied = Vec::with_capacity(changes.len());
-        let (mut heartbeats, mut ended) = (Vec::new(), Vec::new());
-        for change in changes {
-            let mut execution = executions.remove(&change.id).ok_or(Error::NotFound { what: "execution" })?;
-            let outcome = apply(change, execution.row_mut(), now)?;
-            let row = execution.row();
-            match (is_final(row.status), &outcome) {
-                (true, Some(_)) => ended.push((row.tenant_id.clone(), row.id)),
-                (false, None) => heartbeats.push((row.tenant_id.clone(), row.id)),
-                _ => {}
+        let reader = self.store.reader(viewer);
+        // A service names no tenant; the executions do.
+        let tenants = match viewer.role() {
+            Role::Service => {
+                let ids: Vec<_> = changes.iter().map(|change| change.id).collect();
+                Some(reader.tenants_of_executions(&ids).await?)
             }
-            applied.push((execution, outcome));
+            Role::Admin | Role::Member => None,
+        };
+        let with_tenant = |change: Change| {
+            let tenant_id = match &tenants {
+                Some(tenants) => {
+                    tenants.get(&change.id).ok_or(Error::NotFound { what: "execution" })?.clone()
+                }
+                None => viewer.tenant_id().to_owned(),
+            };
+            Ok((tenant_id, change))
+        };
+        let changes: Vec<_> = changes.into_iter().map(with_tenant).collect::<Result<_>>()?;
+        let named =
+            changes.iter().filter_map(|(tenant_id, change)| Some((tenant_id.clone(), change.generation_id?)));
+        check_generations(&reader, &named.collect::<Vec<_>>()).await?;
+        let changed = self.writer.change(viewer.clone(), changes).await?;
+        for ended in changed.iter().filter(|changed| changed.has_ended) {
+            self.tell_finished(viewer.user_id(), &ended.row);
         }
-        // A call that changes nothing is a runner that says it lives.
-        let sessions = tx.save_log_states(heartbeats, ended, now).await?;
-        let mut answers = Vec::with_capacity(applied.len());
-        let (mut befores, mut changed) = (Vec::new(), Vec::new());
-        let mut payloads = Vec::new();
-        for (mut execution, outcome) in applied {
-            if let Some(totals) = sessions.get(&execution.row().id) {
-                totals.note(execution.row_mut());
-            }
-            if let Some(Applied { before, payload }) = outcome {
-                befores.push(before);
-                payloads.push((execution.row().clone(), payload));
-                changed.push(execution.clone());
-            }
-            answers.push(execution.into_row());
-        }
-        let rows = payloads.iter().map(|(row, _)| row);
-        tx.record_changed(&befores.iter().zip(rows).collect::<Vec<_>>(), now).await?;
-        let woken: Vec<_> = changed.iter().flat_map(|execution| topics(execution.row())).collect();
-        tx.save_payloads(payloads.iter().map(|(row, payload)| (row, payload.clone())).collect()).await?;
-        tx.save_executions(changed).await?;
-        tx.commit().await?;
-        self.wakeups.announce(woken);
-        for (row, _) in payloads.iter().filter(|(row, _)| is_final(row.status)) {
-            self.tell_finished(viewer.user_id(), row);
-        }
-        Ok(answers)
+        Ok(changed.into_iter().map(|changed| changed.row).collect())
     }
 }
 
@@ -254,13 +233,13 @@ fn from_update(at: String, update: Update) -> Result<Change> {
 }
 
 /// What came of a change.
-struct Applied {
-    before: ExecutionRow,
-    payload: PayloadChange,
+pub(super) struct Applied {
+    pub(super) before: ExecutionRow,
+    pub(super) payload: PayloadChange,
 }
 
 /// Applies a change to a row; `None` when there is nothing to change.
-fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Option<Applied>> {
+pub(super) fn apply(change: &Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Option<Applied>> {
     let Change { at, payload, .. } = change;
     if change.is_done_in == Some(row.status) {
         return Ok(None);
@@ -279,15 +258,15 @@ fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Optio
         && step(&format!("{at}.status"), row.status, status)?
     {
         row.status = status;
-        enter(row, status, change.completed_at, change.duration_ms, &at, now)?;
+        enter(row, status, change.completed_at, change.duration_ms, at, now)?;
     }
     if let Some(tokens) = change.tokens {
-        tokens.apply(&at, row)?;
+        tokens.apply(at, row)?;
     }
     if let Some(microusd) = change.cost_microusd {
-        row.cost_microusd = input::cost(&at, microusd)?;
+        row.cost_microusd = input::cost(at, microusd)?;
     }
-    change.visual.apply(&at, row)?;
+    change.visual.clone().apply(at, row)?;
     row.generation_id = change.generation_id.or(row.generation_id);
     if *row == before && payload.is_empty() {
         return Ok(None);
@@ -298,7 +277,7 @@ fn apply(change: Change, row: &mut ExecutionRow, now: Timestamp) -> Result<Optio
     }
     row.revision += 1;
     row.updated_at = now;
-    Ok(Some(Applied { before, payload }))
+    Ok(Some(Applied { before, payload: payload.clone() }))
 }
 
 /// What goes with a status.

@@ -9,6 +9,7 @@ mod input;
 mod read;
 mod record;
 mod start;
+mod writes;
 
 pub use change::{Finish, Update};
 pub use compare::ComparedExecutions;
@@ -16,6 +17,9 @@ pub use delete::Deleted;
 pub use input::{Tokens, VisualChange};
 pub use record::{RecordExecution, Recorded};
 pub use start::{StartExecution, Started};
+pub use writes::{Writer, Writes, write_in_groups};
+
+use uuid::Uuid;
 
 use super::Service;
 use crate::analytics::Event;
@@ -24,8 +28,11 @@ use crate::store::ExecutionRow;
 
 /// Who is to be told of a change.
 pub(super) fn topics(row: &ExecutionRow) -> [Topic; 4] {
-    let tenant = Topic::Tenant(row.tenant_id.clone());
-    [tenant, Topic::Execution(row.id), Topic::Log(row.id), Topic::Visual(row.id)]
+    topics_of(&row.tenant_id, row.id)
+}
+
+fn topics_of(tenant_id: &str, id: Uuid) -> [Topic; 4] {
+    [Topic::Tenant(tenant_id.to_owned()), Topic::Execution(id), Topic::Log(id), Topic::Visual(id)]
 }
 
 impl Service {

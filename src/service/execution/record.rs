@@ -15,7 +15,7 @@ use crate::domain::execution::{DURATION_MS_MAX, Mode, Status, duration_ms, is_fi
 use crate::domain::limits::{BATCH_EXECUTIONS_MAX, at_most};
 use crate::domain::text;
 use crate::error::{Error, Result};
-use crate::store::{ExecutionRow, NewExecution, PayloadChange};
+use crate::store::{ExecutionRow, NewExecution, NewProject, PayloadChange};
 
 /// An execution that has ended.
 #[derive(Debug, Clone)]
@@ -117,9 +117,10 @@ impl Service {
         created.sort_by_key(|new| new.row.id); // so that two batches cannot wait for each other
         let created_rows: Vec<_> = created.iter().map(|new| new.row.clone()).collect();
         let keys: BTreeSet<_> = created_rows.iter().filter_map(|row| row.project_key.clone()).collect();
-        let projects = keys.into_iter().map(|key| (new_id(), key.clone(), key)).collect();
-        tx.ensure_projects(&stamp, projects, now).await?;
-        if !tx.insert_executions(&stamp, created).await? {
+        let project = |key: String| NewProject::named_by_key(stamp.clone(), new_id(), &key);
+        tx.ensure_projects(keys.into_iter().map(project).collect(), now).await?;
+        let created = created.into_iter().map(|new| (stamp.clone(), new)).collect();
+        if tx.insert_executions(created).await?.len() < created_rows.len() {
             return Ok(None);
         }
         tx.record_created(&created_rows.iter().collect::<Vec<_>>(), now).await?;

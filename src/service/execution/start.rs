@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::super::Service;
 use super::binding::{asked_version, bind_to_versions, check_generations};
 use super::input::{self, VisualChange};
-use super::topics;
+use super::writes::stamped;
 use crate::analytics::Event;
 use crate::auth::{OnBehalfOf, Stamp, Viewer};
 use crate::clock::{Timestamp, new_id, now};
@@ -63,28 +63,17 @@ impl Service {
         {
             return Ok(started);
         }
-        let now = now();
-        let mut new = new_execution(start, now)?;
-        let tx = self.store.begin().await?;
-        bind_to_versions(&tx.reader(viewer), stamp.tenant_id(), [&mut new.row]).await?;
+        let mut new = new_execution(start, now())?;
+        let reader = self.store.reader(viewer);
+        bind_to_versions(&reader, stamp.tenant_id(), [&mut new.row]).await?;
         let named = new.row.generation_id.map(|id| (stamp.tenant_id().to_owned(), id));
-        check_generations(&tx.reader(viewer), named.as_slice()).await?;
-        let mut execution = new.row.clone();
-        stamp.tenant_id().clone_into(&mut execution.tenant_id);
-        stamp.owner_id().clone_into(&mut execution.owner_id);
-
-        if let Some(key) = execution.project_key.clone() {
-            tx.ensure_projects(&stamp, vec![(new_id(), key.clone(), key)], now).await?;
-        }
-        if !tx.insert_executions(&stamp, vec![new]).await? {
-            drop(tx);
+        check_generations(&reader, named.as_slice()).await?;
+        let execution = stamped(&stamp, &new.row);
+        if !self.writer.start(stamp.clone(), new).await? {
             // Somebody was faster, or it is not the viewer's to see.
             let started = self.find_started(viewer, &stamp, execution.id).await?;
             return started.ok_or_else(|| id_is_taken("input.id"));
         }
-        tx.record_created(&[&execution], now).await?;
-        tx.commit().await?;
-        self.wakeups.announce(topics(&execution));
         let ExecutionRow { id, mode, code_agent_id, .. } = execution;
         let event = Event::ExecutionStarted { id, mode, code_agent_id };
         self.analytics.tell(&execution.owner_id, &execution.tenant_id, &event);

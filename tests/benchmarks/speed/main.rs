@@ -1,0 +1,165 @@
+//! How fast Runledger is, against the same work by prepared statements on bare connections, in one run.
+//!
+//! `cargo bench --bench speed -- [sqlite|postgres|all] [EXECUTIONS] [TENANTS] [REQUESTS]`, by default all with 1,000,000
+//! executions (and five log lines each) of 1,000 tenants, and rounds of 8,000 requests. 32 connections, each request under its
+//! tenant's token. The server, the database and the load share the machine. Each load runs three times on both sides, which
+//! take turns; what is printed are medians. `ratio` is requests a second through Runledger to those of the bare database.
+
+#[path = "../../integration/harness/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "the harness of the tests, of which this takes a part"
+)]
+mod harness;
+
+mod data;
+mod http;
+mod loads;
+mod raw;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use data::Data;
+use harness::{Backend, Database, Server};
+use http::Connection;
+use loads::{Asker, Load, Loads};
+use tokio::task::JoinSet;
+
+const CONNECTIONS: usize = 32;
+const ROUNDS: usize = 3;
+/// Ticks of a processor's time a second, as Linux counts them.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let which = arguments.next();
+    let mut number =
+        |default| arguments.next().map_or(default, |argument| argument.parse().expect("it is a number"));
+    let (executions, tenants, requests) = (number(1_000_000), number(1_000), number(8_000));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    for (name, backend) in [("sqlite", Backend::Sqlite), ("postgres", Backend::Postgres)] {
+        if which.as_deref().is_none_or(|which| which == name || which == "all") {
+            println!("{name}");
+            runtime.block_on(measure(backend, executions, tenants, requests));
+        }
+    }
+}
+
+async fn measure(backend: Backend, executions: usize, tenants: usize, requests: usize) {
+    if !Database::available(backend).await {
+        return println!("  there is none here");
+    }
+    let data = Arc::new(Data::make(backend, executions, tenants).await);
+    let idle_bytes = data.server.peak_memory_bytes();
+    let loads = Arc::new(Loads::new(Arc::clone(&data)).await);
+    println!(
+        "  {:34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}",
+        "load", "a second", "p50 ms", "p99 ms", "CPU µs", "raw/s", "ratio"
+    );
+    for load in Load::ALL {
+        let mut of_server = Vec::new();
+        let mut of_database = Vec::new();
+        for _ in 0..ROUNDS {
+            let askers = server_askers(&data.server).await;
+            of_server.push(round(&loads, load, load.requests(requests), askers, &data.server).await);
+            let askers = raw::connections(&data.address, CONNECTIONS).await.into_iter().map(Asker::Database);
+            of_database
+                .push(round(&loads, load, load.requests(requests), askers.collect(), &data.server).await);
+        }
+        let rate = |figures: &Figures| figures.rate;
+        let (rate_here, rate_there) = (median(&of_server, rate), median(&of_database, rate));
+        println!(
+            "  {:34} {rate_here:9.0} {:9.2} {:9.2} {:9.0} {rate_there:9.0} {:7.2}",
+            load.name(),
+            median(&of_server, |figures| figures.p50_ms),
+            median(&of_server, |figures| figures.p99_ms),
+            median(&of_server, |figures| figures.cpu_micros),
+            rate_here / rate_there
+        );
+    }
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!(
+        "  peak memory {:.0} MiB; {:.0} before the load",
+        mebibytes(data.server.peak_memory_bytes()),
+        mebibytes(idle_bytes)
+    );
+}
+
+struct Figures {
+    rate: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Of the server, a request.
+    cpu_micros: f64,
+}
+
+async fn server_askers(server: &Server) -> Vec<Asker> {
+    let mut askers = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        askers.push(Asker::Server(Connection::open(&server.url()).await));
+    }
+    askers
+}
+
+/// So many requests by all askers at once.
+async fn round(
+    loads: &Arc<Loads>,
+    load: Load,
+    requests: usize,
+    askers: Vec<Asker>,
+    server: &Server,
+) -> Figures {
+    let left = Arc::new(AtomicUsize::new(requests));
+    let cpu_before = cpu_seconds(server);
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for mut asker in askers {
+        let (loads, left) = (Arc::clone(loads), Arc::clone(&left));
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+            {
+                let began = Instant::now();
+                loads.ask(load, &mut asker).await;
+                times.push(began.elapsed());
+            }
+            times
+        });
+    }
+    let times = tasks.join_all().await;
+    let took = began.elapsed().as_secs_f64();
+    let cpu_seconds = cpu_seconds(server) - cpu_before;
+    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    Figures {
+        rate: requests as f64 / took,
+        p50_ms: at(50),
+        p99_ms: at(99),
+        cpu_micros: cpu_seconds * 1e6 / requests as f64,
+    }
+}
+
+/// That the server has used since it started.
+fn cpu_seconds(server: &Server) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.process_id()));
+    let stat = stat.expect("the process runs");
+    let (_, after_name) = stat.rsplit_once(')').expect("Linux writes it so");
+    let ticks = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<f64>().expect("it is a number"));
+    ticks.sum::<f64>() / TICKS_PER_SECOND
+}
+
+fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
+    let mut values: Vec<_> = figures.iter().map(of).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
