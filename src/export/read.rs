@@ -11,7 +11,7 @@ use crate::domain::export::Export;
 use crate::domain::limits::{EXPORT_PAGE_ROWS, EXPORT_VALUES_BYTES_MAX};
 use crate::domain::page::{Cursor, Direction, Page};
 use crate::error::Result;
-use crate::store::{ExecutionRow, PayloadChange, Store};
+use crate::store::{Columns, ExecutionRow, PayloadChange, Store};
 
 type Batch = Result<Vec<Record>>;
 
@@ -29,7 +29,8 @@ pub(super) fn batches(store: Store, viewer: Viewer, export: Export) -> Receiver<
 async fn read(store: &Store, viewer: &Viewer, export: &Export, to: &Sender<Batch>) -> Result<()> {
     let mut page = Page { direction: Direction::Forward, rows: EXPORT_PAGE_ROWS, after: None, before: None };
     loop {
-        let read = store.reader(viewer).list_executions(&export.filter, export.order, &page).await?;
+        let read =
+            store.reader(viewer).list_executions(&export.filter, export.order, &page, Columns::ALL).await?;
         page.after = read.rows.last().map(|row| Cursor {
             order: 'E',
             key: row.created_at.timestamp_micros(),

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::registry::Registry;
-use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
+use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, QueryEnv, ServerResult, Value};
 
 use super::scalars::Json;
+use crate::store::Columns;
 
 /// Room for the text of a row.
 const ROW_BYTES: usize = 512;
@@ -18,23 +19,40 @@ const ROW_BYTES: usize = 512;
 /// An object type with plain fields.
 pub(super) trait Plain: OutputType + Sized {
     /// Writes one of the plain fields; `None` for a field that is not plain.
-    fn plain(field: &str, selection: &Selected<'_, '_>) -> Option<Writer<Self>>;
+    fn plain(field: &str, selection: &Selected<'_>) -> Option<Part<Self>>;
 }
 
-/// Writes a field of a row as JSON.
-pub(super) type Writer<T> = Box<dyn Fn(&T, &mut String) + Send + Sync>;
+/// How a field of a row is written as JSON.
+pub(super) struct Part<T> {
+    /// What of the row it needs.
+    pub(super) columns: Columns,
+    pub(super) write: Box<dyn Fn(&T, &mut String) + Send + Sync>,
+}
 
 /// What is selected of a field that is an object.
 #[derive(Clone, Copy)]
-pub(super) struct Selected<'s, 'c> {
-    context: &'s ContextSelectionSet<'c>,
+pub(super) struct Selected<'s> {
+    query: &'s QueryEnv,
     set: &'s SelectionSet,
 }
 
 /// How the rows of a selection are written.
-pub(super) struct Plan<T>(Vec<(String, Writer<T>)>);
+pub(super) struct Plan<T> {
+    parts: Vec<(String, Part<T>)>,
+    /// What of a row is needed.
+    pub(super) columns: Columns,
+}
 
-impl Selected<'_, '_> {
+impl<'s> Selected<'s> {
+    /// Of the field that is being resolved.
+    pub(super) fn of(context: &'s Context<'_>) -> Self {
+        Self { query: context.query_env, set: &context.item.node.selection_set.node }
+    }
+
+    fn of_rows(context: &'s ContextSelectionSet<'_>) -> Self {
+        Self { query: context.query_env, set: &context.item.node }
+    }
+
     /// How a row of `T` is written with this selection; `None` if not all of it is plain.
     pub(super) fn plan<T: Plain>(&self) -> Option<Plan<T>> {
         self.plan_of(&T::type_name(), T::plain)
@@ -44,28 +62,45 @@ impl Selected<'_, '_> {
     pub(super) fn plan_of<T>(
         &self,
         type_name: &str,
-        field: impl Fn(&str, &Selected<'_, '_>) -> Option<Writer<T>>,
+        field: impl Fn(&str, &Selected<'_>) -> Option<Part<T>>,
     ) -> Option<Plan<T>> {
-        let mut plan = Plan(Vec::with_capacity(self.set.items.len()));
+        let mut plan = Plan { parts: Vec::with_capacity(self.set.items.len()), columns: Columns::EMPTY };
         self.add_to(&mut plan, type_name, &field)?;
         Some(plan)
+    }
+
+    /// What of the rows of a connection is needed: those of `nodes`, and those of `edges`.
+    pub(super) fn columns_of_connection<N: Plain, E: Plain>(&self) -> Columns {
+        let mut columns = Columns::EMPTY;
+        for selection in &self.set.items {
+            // Whatever is in a fragment.
+            let Selection::Field(field) = &selection.node else { return Columns::ALL };
+            let rows = Selected { query: self.query, set: &field.node.selection_set.node };
+            let needed = match field.node.name.node.as_str() {
+                "nodes" => rows.plan::<N>().map(|plan| plan.columns),
+                "edges" => rows.plan::<E>().map(|plan| plan.columns),
+                _ => Some(Columns::EMPTY),
+            };
+            columns = columns.and(needed.unwrap_or(Columns::ALL));
+        }
+        columns
     }
 
     fn add_to<T>(
         &self,
         plan: &mut Plan<T>,
         type_name: &str,
-        field: &impl Fn(&str, &Selected<'_, '_>) -> Option<Writer<T>>,
+        field: &impl Fn(&str, &Selected<'_>) -> Option<Part<T>>,
     ) -> Option<()> {
         for selection in &self.set.items {
             let (condition, directives, set) = match &selection.node {
                 Selection::Field(selected) => {
-                    plan.add(self.writer(&selected.node, type_name, field)?, &selected.node)?;
+                    plan.add(self.part(&selected.node, type_name, field)?, &selected.node)?;
                     continue;
                 }
                 Selection::FragmentSpread(spread) => {
                     let name = &spread.node.fragment_name.node;
-                    let fragment = &self.context.query_env.fragments.get(name)?.node;
+                    let fragment = &self.query.fragments.get(name)?.node;
                     (Some(&fragment.type_condition), &spread.node.directives, &fragment.selection_set)
                 }
                 Selection::InlineFragment(inline) => {
@@ -76,46 +111,48 @@ impl Selected<'_, '_> {
             if !is_of_type || !directives.is_empty() {
                 return None;
             }
-            Selected { context: self.context, set: &set.node }.add_to(plan, type_name, field)?;
+            Selected { query: self.query, set: &set.node }.add_to(plan, type_name, field)?;
         }
         Some(())
     }
 
-    fn writer<T>(
+    fn part<T>(
         &self,
         selected: &Field,
         type_name: &str,
-        field: &impl Fn(&str, &Selected<'_, '_>) -> Option<Writer<T>>,
-    ) -> Option<Writer<T>> {
+        field: &impl Fn(&str, &Selected<'_>) -> Option<Part<T>>,
+    ) -> Option<Part<T>> {
         // Those that skip and include have been dealt with.
         if !selected.directives.is_empty() || !selected.arguments.is_empty() {
             return None;
         }
         if selected.name.node == "__typename" {
             let name = format!("\"{type_name}\"");
-            return Some(Box::new(move |_, text| text.push_str(&name)));
+            let write = move |_: &T, text: &mut String| text.push_str(&name);
+            return Some(Part { columns: Columns::EMPTY, write: Box::new(write) });
         }
-        field(&selected.name.node, &Selected { context: self.context, set: &selected.selection_set.node })
+        field(&selected.name.node, &Selected { query: self.query, set: &selected.selection_set.node })
     }
 }
 
 impl<T> Plan<T> {
     /// `None` when the key is there already: then the two are to be merged.
-    fn add(&mut self, writer: Writer<T>, selected: &Field) -> Option<()> {
+    fn add(&mut self, part: Part<T>, selected: &Field) -> Option<()> {
         let key = format!("\"{}\":", selected.response_key().node);
-        let is_new = self.0.iter().all(|(other, _)| *other != key);
-        is_new.then(|| self.0.push((key, writer)))
+        let is_new = self.parts.iter().all(|(other, _)| *other != key);
+        self.columns = self.columns.and(part.columns);
+        is_new.then(|| self.parts.push((key, part)))
     }
 
     /// Writes a row as a JSON object.
     pub(super) fn write(&self, row: &T, text: &mut String) {
         text.push('{');
-        for (index, (key, write)) in self.0.iter().enumerate() {
+        for (index, (key, part)) in self.parts.iter().enumerate() {
             if index > 0 {
                 text.push(',');
             }
             text.push_str(key);
-            write(row, text);
+            (part.write)(row, text);
         }
         text.push('}');
     }
@@ -142,12 +179,13 @@ pub(super) enum Leaf<'r> {
     Number(i64),
 }
 
-/// A writer for a field of these.
+/// A field that has one of these.
 pub(super) fn leaf<T: 'static>(
+    columns: Columns,
     get: impl for<'r> Fn(&'r T) -> Option<Leaf<'r>> + Send + Sync + 'static,
-) -> Option<Writer<T>> {
+) -> Option<Part<T>> {
     use std::fmt::Write as _;
-    Some(Box::new(move |row, text| {
+    let write = move |row: &T, text: &mut String| {
         // What is written is memory: it cannot fail.
         let _ = match get(row) {
             None => text.write_str("null"),
@@ -158,7 +196,8 @@ pub(super) fn leaf<T: 'static>(
                 Ok(())
             }
         };
-    }))
+    };
+    Some(Part { columns, write: Box::new(write) })
 }
 
 /// A list of rows.
@@ -182,7 +221,7 @@ impl<T: Plain + Clone> OutputType for PlainList<'_, T> {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        let plan = Selected { context, set: &context.item.node }.plan::<T>();
+        let plan = Selected::of_rows(context).plan::<T>();
         match plan {
             Some(plan) => Ok(Json::from_text(plan.write_all(&self.0)).into_value()),
             None => self.0.as_ref().resolve(context, field).await,
@@ -207,7 +246,7 @@ impl<T: Plain> OutputType for PlainRow<T> {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        let plan = Selected { context, set: &context.item.node }.plan::<T>();
+        let plan = Selected::of_rows(context).plan::<T>();
         match plan {
             Some(plan) => {
                 let mut text = String::with_capacity(ROW_BYTES);

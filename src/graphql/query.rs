@@ -13,13 +13,14 @@ use super::model::{
     ExecutionConnection, ExecutionStats, Generation, GenerationComparison, Node, Project, ProjectConnection,
     RegistryStats, StatsSet, Viewer, WorkflowRun,
 };
-use super::plain::PlainRow;
+use super::plain::{PlainRow, Selected};
 use super::scalars::DateTime;
 use crate::domain::execution::{Filter, Order};
 use crate::domain::limits::{COMPARE_EXECUTIONS_MAX, FILTER_MEMBERS_MAX, at_most};
 use crate::domain::page::{Cursor, PageArgs};
 use crate::domain::text;
 use crate::error::{Error, Result};
+use crate::store::Columns;
 
 /// What can be asked. Everybody sees what their token lets them see; other people's rows and missing rows answer the same.
 pub struct Query;
@@ -146,7 +147,10 @@ impl Query {
         #[graphql(desc = "A UUID.")] id: ID,
     ) -> Option<async_graphql::Result<PlainRow<Execution>>> {
         let found = async {
-            let execution = context.service().find_execution(context.viewer()?, uuid("id", &id)?).await?;
+            let plan = Selected::of(context).plan::<Execution>();
+            let columns = plan.map_or(Columns::ALL, |plan| plan.columns);
+            let (service, viewer) = (context.service(), context.viewer()?);
+            let execution = service.find_execution(viewer, uuid("id", &id)?, columns).await?;
             Ok::<_, Error>(execution.map(Execution::one).map(PlainRow))
         };
         found.await.nullable()

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::failure::failed;
 use super::logs;
-use super::rows::InOrder;
+use super::rows::Columns;
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
 use super::search::{Hits, search_row};
 use super::write::{INSERT_ROWS_MAX, delete, insert_many, insert_new};
@@ -87,14 +87,14 @@ impl PayloadChange {
 }
 
 impl Reader<'_> {
-    /// One execution of the history.
+    /// Some columns of one execution of the history.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn find_execution(&self, id: Uuid) -> Result<Option<ExecutionRow>> {
+    pub async fn find_execution(&self, id: Uuid, columns: Columns) -> Result<Option<ExecutionRow>> {
         let select = self.executions_by_id(&[id]).filter(execution::Column::DiscardAt.is_null());
-        let rows: Vec<InOrder> = select.all_as().await?;
-        Ok(rows.into_iter().next().map(|row| row.0))
+        let rows = select.all_of(columns.selected(), |row| columns.read(row)).await?;
+        Ok(rows.into_iter().next())
     }
 
     /// One execution, also when it has ended and is being discarded: for those who were following it.
@@ -143,7 +143,7 @@ impl Reader<'_> {
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
-    /// A page of the history.
+    /// A page of the history, some columns of it.
     ///
     /// # Errors
     /// What the database says.
@@ -152,29 +152,34 @@ impl Reader<'_> {
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
+        columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
         let Some(words) = &filter.words else {
-            return self.page(self.history().filter(self.matching(filter)), order, page).await;
+            return self.page(self.history().filter(self.matching(filter)), order, page, columns).await;
         };
         let rest = Filter { words: None, ..filter.clone() };
         let select = || self.history().filter(self.matching(&rest));
         let hits = self.hits_of_page(select().filter(bounds(order, page)), words, order, page).await?;
         if let Some(Hits { among, there_are_more }) = hits {
-            let rows = self.page(select().filter(among), order, page).await?;
+            let rows = self.page(select().filter(among), order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
                 return Ok(rows);
             }
             // Some of them were deleted in between.
         }
-        self.page(select().filter(self.has_words(words)), order, page).await
+        self.page(select().filter(self.has_words(words)), order, page, columns).await
     }
 
-    /// A page of those that wait or run, newest first.
+    /// A page of those that wait or run, newest first, some columns of it.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn list_active_executions(&self, page: &Page<Cursor>) -> Result<Rows<ExecutionRow>> {
-        self.page(self.active(), ListOrder::Newest, page).await
+    pub async fn list_active_executions(
+        &self,
+        page: &Page<Cursor>,
+        columns: Columns,
+    ) -> Result<Rows<ExecutionRow>> {
+        self.page(self.active(), ListOrder::Newest, page, columns).await
     }
 
     /// How many of the history match.
@@ -412,6 +417,7 @@ impl Reader<'_> {
         select: ScopedSelect<'_, '_, execution::Entity>,
         order: ListOrder,
         page: &Page<Cursor>,
+        columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
         let direction = reading_order(order, page);
         let select = select
@@ -419,8 +425,8 @@ impl Reader<'_> {
             .order_by(sort_key(order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
             .limit(page.rows + 1);
-        let rows: Vec<InOrder> = select.all_as().await?;
-        Ok(Rows::from_read(rows.into_iter().map(|row| row.0).collect(), page))
+        let rows = select.all_of(columns.selected(), |row| columns.read(row)).await?;
+        Ok(Rows::from_read(rows, page))
     }
 }
 

@@ -4,16 +4,18 @@
 //! can run:
 //!
 //! ```
+//! # use runledger::store::Columns;
 //! # async fn scoped(store: runledger::store::Store, viewer: runledger::auth::Viewer, id: uuid::Uuid) {
-//! let execution = store.reader(&viewer).find_execution(id).await; // what this viewer may see
+//! let execution = store.reader(&viewer).find_execution(id, Columns::ALL).await; // what this viewer may see
 //! # }
 //! ```
 //!
 //! The same without a viewer does not compile, in whichever way it is tried:
 //!
 //! ```compile_fail
+//! # use runledger::store::Columns;
 //! # async fn unscoped(store: runledger::store::Store, id: uuid::Uuid) {
-//! let execution = store.reader().find_execution(id).await; // no viewer
+//! let execution = store.reader().find_execution(id, Columns::ALL).await; // no viewer
 //! # }
 //! ```
 //!
@@ -80,6 +82,7 @@ pub use arrivals::Arrival;
 pub use code_agents::CodeAgentRow;
 pub use code_versions::{CodeVersionKey, CodeVersionRow};
 pub use deletions::{DeletedStep, DeletionRow, Listed};
+pub use entity::execution::Column as ExecutionColumn;
 pub use executions::{ExecutionRow, LargeValue, NewExecution, PayloadChange, WorkflowRunRow, end};
 pub use feed::{FeedEvent, FeedPage, FeedPosition};
 pub use generations::GenerationRow;
@@ -90,6 +93,7 @@ pub use logs::{
     VisualTotals, has_ended,
 };
 pub use projects::{NewProject, ProjectRow};
+pub use rows::Columns;
 pub use scoped::{Reader, Writable};
 pub use silence::{Checked, SilenceRule, first_check_at};
 pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow};

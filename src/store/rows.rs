@@ -1,45 +1,129 @@
 //! Executions from the columns of a statement, by their places: finding each column by its name takes as long again as the
-//! statement.
+//! statement. And only the columns that are asked for, because each value of each row costs.
 
-use entity::execution;
-use sea_orm::{DbErr, FromQueryResult, QueryResult};
+use entity::execution::{Column, Model};
+use sea_orm::{DbErr, FromQueryResult, Iterable as _, QueryResult};
+
+/// Which columns of an execution are read. Those that tell its place in a list always are; the others are as of a new row when
+/// they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns(u32);
+
+const ALWAYS: Columns = Columns::EMPTY
+    .with(Column::Id)
+    .with(Column::Status)
+    .with(Column::Mode)
+    .with(Column::CostMicrousd)
+    .with(Column::DurationMs)
+    .with(Column::CreatedAt);
+
+impl Columns {
+    /// All of them.
+    pub const ALL: Self = Self(u32::MAX);
+    /// None but those that are always read.
+    pub const EMPTY: Self = Self(0);
+
+    /// These, and another one.
+    pub const fn with(self, column: Column) -> Self {
+        Self(self.0 | 1 << column as u32)
+    }
+
+    /// These and those.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn has(self, column: Column) -> bool {
+        self.and(ALWAYS).0 & 1 << column as u32 != 0
+    }
+
+    /// In the order in which [`Self::read`] expects them.
+    pub(super) fn selected(self) -> impl Iterator<Item = Column> + Send {
+        Column::iter().filter(move |column| self.has(*column))
+    }
+
+    /// An execution of a statement that selects these.
+    pub(super) fn read(self, row: &QueryResult) -> Result<Model, DbErr> {
+        let mut places = 0..;
+        let mut place = || places.next().unwrap_or_default();
+        macro_rules! optional {
+            ($column:ident) => {
+                if self.has(Column::$column) { row.try_get_by_index(place())? } else { Default::default() }
+            };
+        }
+        macro_rules! required {
+            () => {
+                row.try_get_by_index(place())?
+            };
+        }
+        // In the order of the table, in which fields are evaluated.
+        Ok(Model {
+            tenant_id: optional!(TenantId),
+            id: required!(),
+            owner_id: optional!(OwnerId),
+            status: required!(),
+            mode: required!(),
+            name: optional!(Name),
+            code_agent_id: optional!(CodeAgentId),
+            code_version: optional!(CodeVersion),
+            workflow_id: optional!(WorkflowId),
+            workflow_run_id: optional!(WorkflowRunId),
+            project_key: optional!(ProjectKey),
+            generation_id: optional!(GenerationId),
+            input_tokens: optional!(InputTokens),
+            cached_input_tokens: optional!(CachedInputTokens),
+            output_tokens: optional!(OutputTokens),
+            cost_microusd: required!(),
+            duration_ms: required!(),
+            visual_enabled: optional!(VisualEnabled),
+            visual_streaming: optional!(VisualStreaming),
+            visual_quality: optional!(VisualQuality),
+            visual_session_id: optional!(VisualSessionId),
+            visual_events_captured: optional!(VisualEventsCaptured),
+            visual_stream_duration_ms: optional!(VisualStreamDurationMs),
+            keep_history: optional!(KeepHistory),
+            discard_at: optional!(DiscardAt),
+            stale_after_seconds: optional!(StaleAfterSeconds),
+            check_at: optional!(CheckAt),
+            revision: optional!(Revision),
+            created_at: required!(),
+            started_at: optional!(StartedAt),
+            completed_at: optional!(CompletedAt),
+            updated_at: optional!(UpdatedAt),
+        })
+    }
+}
 
 /// An execution of a statement that selects the columns of the table in their order, as SeaORM's own selects do.
 #[derive(Debug)]
-pub(super) struct InOrder(pub(super) execution::Model);
-
-macro_rules! in_order {
-    ($row:expr; $($column:ident),+ $(,)?) => {{
-        let mut places = 0..;
-        let mut place = || places.next().unwrap_or_default();
-        execution::Model { $($column: $row.try_get_by_index(place())?),+ }
-    }};
-}
+pub(super) struct InOrder(pub(super) Model);
 
 impl FromQueryResult for InOrder {
     fn from_query_result(row: &QueryResult, _prefix: &str) -> Result<Self, DbErr> {
-        Ok(Self(in_order!(row;
-            tenant_id, id, owner_id, status, mode, name, code_agent_id, code_version, workflow_id, workflow_run_id, project_key,
-            generation_id, input_tokens, cached_input_tokens, output_tokens, cost_microusd, duration_ms, visual_enabled,
-            visual_streaming, visual_quality, visual_session_id, visual_events_captured, visual_stream_duration_ms,
-            keep_history, discard_at, stale_after_seconds, check_at, revision, created_at, started_at, completed_at, updated_at,
-        )))
+        Columns::ALL.read(row).map(Self)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{Iden, Iterable as _};
+    use sea_orm::Iden;
 
     use super::*;
 
     #[test]
-    fn the_columns_are_in_the_order_of_the_table() {
+    fn the_columns_are_read_in_the_order_of_the_table() {
         let source = include_str!("rows.rs");
-        let (_, listed) = source.split_once("in_order!(row;").expect("it is there");
-        let (listed, _) = listed.split_once(")))").expect("it ends");
-        let listed: Vec<_> = listed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        let columns: Vec<_> = execution::Column::iter().map(|column| column.unquoted().to_owned()).collect();
-        assert_eq!(listed, columns);
+        let (_, listed) = source.split_once("Ok(Model {").expect("it is there");
+        let (listed, _) = listed.split_once("})").expect("it ends");
+        let listed: Vec<_> = listed.lines().filter_map(|line| line.trim().split_once(':')).collect();
+        let names: Vec<_> = listed.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let columns: Vec<_> = Column::iter().map(|column| column.unquoted().to_owned()).collect();
+        assert_eq!(names, columns);
+        for ((name, how), column) in listed.iter().zip(Column::iter()) {
+            let is_always = Columns::EMPTY.has(column);
+            let expected =
+                if is_always { "required!(),".to_owned() } else { format!("optional!({column:?}),") };
+            assert_eq!(how.trim(), expected, "{name}");
+        }
     }
 }

@@ -6,8 +6,9 @@ use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait as _, IntoCondition, LockType, Query, SelectStatement, UnionType,
 };
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseExecutor, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder, QuerySelect as _, QueryTrait as _, Select, TryGetableMany,
+    ColumnTrait, Condition, ConnectionTrait as _, DatabaseExecutor, DbErr, EntityTrait, FromQueryResult,
+    Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QueryResult, QuerySelect as _, QueryTrait as _,
+    Select, TryGetableMany,
 };
 use uuid::Uuid;
 
@@ -218,13 +219,20 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         self
     }
 
-    /// All rows, as `R` reads them.
+    /// Some columns of all rows, as `read` reads them.
     ///
     /// # Errors
     /// What the database says.
-    pub(super) async fn all_as<R: FromQueryResult + Send + Sync>(self) -> Result<Vec<R>> {
+    pub(super) async fn all_of<R>(
+        self,
+        columns: impl IntoIterator<Item = E::Column>,
+        read: impl Fn(&QueryResult) -> Result<R, DbErr>,
+    ) -> Result<Vec<R>> {
         let reader = self.reader;
-        self.scoped().into_model::<R>().all(reader.connection()).await.map_err(failed)
+        let select = self.scoped().select_only().columns(columns);
+        let statement = select.build(reader.dialect.backend());
+        let rows = reader.connection().query_all_raw(statement).await.map_err(failed)?;
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
     }
 
     /// All rows.

@@ -21,6 +21,7 @@ for_each_backend!(
     counting_does_not_depend_on_the_page,
     active_executions_are_those_that_have_not_ended,
     projects_are_paged_too,
+    plain_fields_alone_are_what_they_are_beside_others,
 );
 
 const EXECUTIONS: &str =
@@ -399,4 +400,60 @@ fn time(value: &Value) -> i64 {
 
 fn microusd(node: &Value) -> i64 {
     text(&node["costUsd"]).replace('.', "").parse().expect("an amount has six decimals")
+}
+
+/// Rows of which only plain fields are selected are written another way; `heartbeatAt` is not plain.
+async fn plain_fields_alone_are_what_they_are_beside_others(team: Team) {
+    let owner = &team.owner;
+    let project = unique("project \" \\ \u{1f980}");
+    owner.start(json!({ "name": "quote \" backslash \\ line\nend \u{7} \u{2028} é", "mode": "CLOUD_RUN", "status": "QUEUED" })).await;
+    owner.start(json!({ "mode": "LOCAL_RUN", "projectKey": project, "staleAfterSeconds": 7, "status": "RUNNING" })).await;
+    owner
+        .record(json!([{
+            "status": "FAILED", "mode": "CLOUD_RUN", "workflowId": "w", "workflowRunId": "r", "costUsd": "0.012500",
+            "tokens": { "input": 9_007_199_254_740_000_i64, "cachedInput": 2, "output": 3 }, "durationMs": 17,
+            "startedAt": "2026-01-02T03:04:05.000001Z", "completedAt": "2026-01-02T03:04:06Z",
+        }]))
+        .await
+        .expect("it is fine");
+    let fields = "id status mode name workflowId workflowRunId projectKey ownerId costUsd durationMs createdAt startedAt
+        completedAt updatedAt staleAfterSeconds revision __typename again: id ...More
+        tokens { input cachedInput output total __typename } ... on Execution { s: status } ... { m: mode }
+        skipped: name @skip(if: true) kept: name @include(if: true)";
+    let document = |other: &str| {
+        format!(
+            "{{ executions {{ nodes {{ {fields} {other} }} edges {{ cursor __typename node {{ {fields} {other} }} }} }} }}
+             fragment More on Execution {{ more: revision tokens {{ t: total }} }}"
+        )
+    };
+    let alone = owner.query(&document(""), json!({})).await;
+    let mut beside = owner.query(&document("heartbeatAt"), json!({})).await;
+    forget(&mut beside, "heartbeatAt");
+    assert_eq!(alone, beside);
+    let nodes = alone["executions"]["nodes"].as_array().expect("it is a list");
+    assert_eq!(nodes.len(), 3);
+    for node in nodes {
+        let document = |other: &str| {
+            format!(
+                "query ($id: ID!) {{ execution(id: $id) {{ id name tokens {{ total }} createdAt {other} }} }}"
+            )
+        };
+        let id = json!({ "id": node["id"] });
+        let alone = owner.query(&document(""), id.clone()).await;
+        let mut beside = owner.query(&document("heartbeatAt"), id).await;
+        forget(&mut beside, "heartbeatAt");
+        assert_eq!(alone, beside);
+        assert_eq!(alone["execution"]["name"], node["name"]);
+    }
+}
+
+fn forget(value: &mut Value, field: &str) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove(field);
+            fields.values_mut().for_each(|value| forget(value, field));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| forget(item, field)),
+        _ => {}
+    }
 }

@@ -16,10 +16,10 @@ use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::LogFilter;
-use crate::graphql::plain::{Leaf, Plain, PlainList, Selected, Writer, leaf};
+use crate::graphql::plain::{Leaf, Part, Plain, PlainList, Selected, leaf};
 use crate::graphql::scalars::{BigInt, DateTime, Decimal, Json};
 use crate::graphql::siblings::Siblings;
-use crate::store::{ExecutionRow, LargeValue};
+use crate::store::{Columns, ExecutionColumn, ExecutionRow, LargeValue};
 
 /// Where an execution is in its life. QUEUED → RUNNING → COMPLETED, FAILED or CANCELLED; a queued one may also fail or be
 /// cancelled. Nothing leaves the last three.
@@ -283,36 +283,43 @@ impl Execution {
 }
 
 impl Plain for Execution {
-    fn plain(field: &str, selection: &Selected<'_, '_>) -> Option<Writer<Self>> {
-        let text = |get: fn(&ExecutionRow) -> Option<&str>| {
-            leaf(move |it: &Self| Some(Leaf::Text(get(&it.row)?.into())))
+    fn plain(field: &str, selection: &Selected<'_>) -> Option<Part<Self>> {
+        use ExecutionColumn as C;
+        let needs = |column| Columns::EMPTY.with(column);
+        let text = |column, get: fn(&ExecutionRow) -> Option<&str>| {
+            leaf(needs(column), move |it: &Self| Some(Leaf::Text(get(&it.row)?.into())))
         };
-        let time = |get: fn(&ExecutionRow) -> Option<Timestamp>| {
-            leaf(move |it: &Self| Some(Leaf::Word(DateTime(get(&it.row)?).to_text().into())))
+        let time = |column, get: fn(&ExecutionRow) -> Option<Timestamp>| {
+            leaf(needs(column), move |it: &Self| Some(Leaf::Word(DateTime(get(&it.row)?).to_text().into())))
         };
-        let number =
-            |get: fn(&ExecutionRow) -> Option<i64>| leaf(move |it: &Self| Some(Leaf::Number(get(&it.row)?)));
+        let number = |column, get: fn(&ExecutionRow) -> Option<i64>| {
+            leaf(needs(column), move |it: &Self| Some(Leaf::Number(get(&it.row)?)))
+        };
         match field {
-            "id" => leaf(|it: &Self| Some(Leaf::Word(it.row.id.to_string().into()))),
-            "status" => leaf(|it: &Self| word(&ExecutionStatus::from(it.row.status))),
-            "mode" => leaf(|it: &Self| word(&ExecutionMode::from(it.row.mode))),
-            "name" => text(|row| row.name.as_deref()),
-            "workflowId" => text(|row| row.workflow_id.as_deref()),
-            "workflowRunId" => text(|row| row.workflow_run_id.as_deref()),
-            "projectKey" => text(|row| row.project_key.as_deref()),
-            "ownerId" => text(|row| Some(&row.owner_id)),
+            "id" => leaf(needs(C::Id), |it: &Self| Some(Leaf::Word(it.row.id.to_string().into()))),
+            "status" => leaf(needs(C::Status), |it: &Self| word(&ExecutionStatus::from(it.row.status))),
+            "mode" => leaf(needs(C::Mode), |it: &Self| word(&ExecutionMode::from(it.row.mode))),
+            "name" => text(C::Name, |row| row.name.as_deref()),
+            "workflowId" => text(C::WorkflowId, |row| row.workflow_id.as_deref()),
+            "workflowRunId" => text(C::WorkflowRunId, |row| row.workflow_run_id.as_deref()),
+            "projectKey" => text(C::ProjectKey, |row| row.project_key.as_deref()),
+            "ownerId" => text(C::OwnerId, |row| Some(&row.owner_id)),
             "tokens" => {
+                let columns = needs(C::InputTokens).with(C::CachedInputTokens).with(C::OutputTokens);
                 let plan = selection.plan_of("TokenUsage", |field, _| TokenUsage::plain(field))?;
-                Some(Box::new(move |it: &Self, text| plan.write(&it.tokens_used(), text)))
+                let write = move |it: &Self, text: &mut String| plan.write(&it.tokens_used(), text);
+                Some(Part { columns, write: Box::new(write) })
             }
-            "costUsd" => leaf(|it: &Self| Some(Leaf::Word(money::to_decimal(it.row.cost_microusd).into()))),
-            "durationMs" => number(|row| row.duration_ms),
-            "createdAt" => time(|row| Some(row.created_at)),
-            "startedAt" => time(|row| row.started_at),
-            "completedAt" => time(|row| row.completed_at),
-            "updatedAt" => time(|row| Some(row.updated_at)),
-            "staleAfterSeconds" => number(|row| row.stale_after_seconds.map(i64::from)),
-            "revision" => number(|row| Some(row.revision.into())),
+            "costUsd" => leaf(needs(C::CostMicrousd), |it: &Self| {
+                Some(Leaf::Word(money::to_decimal(it.row.cost_microusd).into()))
+            }),
+            "durationMs" => number(C::DurationMs, |row| row.duration_ms),
+            "createdAt" => time(C::CreatedAt, |row| Some(row.created_at)),
+            "startedAt" => time(C::StartedAt, |row| row.started_at),
+            "completedAt" => time(C::CompletedAt, |row| row.completed_at),
+            "updatedAt" => time(C::UpdatedAt, |row| Some(row.updated_at)),
+            "staleAfterSeconds" => number(C::StaleAfterSeconds, |row| row.stale_after_seconds.map(i64::from)),
+            "revision" => number(C::Revision, |row| Some(row.revision.into())),
             _ => None,
         }
     }
@@ -327,8 +334,9 @@ fn word(value: &impl InputType) -> Option<Leaf<'static>> {
 }
 
 impl TokenUsage {
-    fn plain(field: &str) -> Option<Writer<Self>> {
-        let number = |get: fn(&Self) -> BigInt| leaf(move |it: &Self| Some(Leaf::Number(get(it).0)));
+    fn plain(field: &str) -> Option<Part<Self>> {
+        let number =
+            |get: fn(&Self) -> BigInt| leaf(Columns::EMPTY, move |it: &Self| Some(Leaf::Number(get(it).0)));
         match field {
             "input" => number(|it| it.input),
             "cachedInput" => number(|it| it.cached_input),
@@ -361,7 +369,9 @@ impl ExecutionConnection {
         args: PageArgs,
     ) -> Result<Self, ApiError> {
         let page = page(order, args)?;
-        let rows = context.service().list_executions(context.viewer()?, &filter, order, &page).await?;
+        let columns = Selected::of(context).columns_of_connection::<Execution, ExecutionEdge>();
+        let viewer = context.viewer()?;
+        let rows = context.service().list_executions(viewer, &filter, order, &page, columns).await?;
         Ok(Self::of(rows, order, Counted::Filter(Box::new(filter))))
     }
 
@@ -372,7 +382,8 @@ impl ExecutionConnection {
     ) -> Result<Self, ApiError> {
         let order = Order::Newest;
         let page = page(order, args)?;
-        let rows = context.service().list_active_executions(context.viewer()?, &page).await?;
+        let columns = Selected::of(context).columns_of_connection::<Execution, ExecutionEdge>();
+        let rows = context.service().list_active_executions(context.viewer()?, &page, columns).await?;
         Ok(Self::of(rows, order, Counted::Active))
     }
 
@@ -425,12 +436,13 @@ pub(in crate::graphql) struct ExecutionEdge {
 }
 
 impl Plain for ExecutionEdge {
-    fn plain(field: &str, selection: &Selected<'_, '_>) -> Option<Writer<Self>> {
+    fn plain(field: &str, selection: &Selected<'_>) -> Option<Part<Self>> {
         match field {
-            "cursor" => leaf(|it: &Self| Some(Leaf::Word(it.cursor.as_str().into()))),
+            "cursor" => leaf(Columns::EMPTY, |it: &Self| Some(Leaf::Word(it.cursor.as_str().into()))),
             "node" => {
                 let plan = selection.plan::<Execution>()?;
-                Some(Box::new(move |it: &Self, text| plan.write(&it.node, text)))
+                let columns = plan.columns;
+                Some(Part { columns, write: Box::new(move |it: &Self, text| plan.write(&it.node, text)) })
             }
             _ => None,
         }

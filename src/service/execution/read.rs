@@ -9,15 +9,20 @@ use crate::auth::Viewer;
 use crate::domain::execution::{Filter, Order};
 use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::Result;
-use crate::store::{ExecutionRow, LargeValue};
+use crate::store::{Columns, ExecutionRow, LargeValue};
 
 impl Service {
-    /// One execution.
+    /// Some columns of one execution.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn find_execution(&self, viewer: &Viewer, id: Uuid) -> Result<Option<ExecutionRow>> {
-        self.store.reader(viewer).find_execution(id).await
+    pub async fn find_execution(
+        &self,
+        viewer: &Viewer,
+        id: Uuid,
+        columns: Columns,
+    ) -> Result<Option<ExecutionRow>> {
+        self.store.reader(viewer).find_execution(id, columns).await
     }
 
     /// Executions by id.
@@ -32,7 +37,7 @@ impl Service {
         self.store.reader(viewer).executions_by_ids(ids).await
     }
 
-    /// A page of the history.
+    /// A page of the history, some columns of it.
     ///
     /// # Errors
     /// What the store says.
@@ -42,11 +47,12 @@ impl Service {
         filter: &Filter,
         order: Order,
         page: &Page<Cursor>,
+        columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
-        self.store.reader(viewer).list_executions(filter, order, page).await
+        self.store.reader(viewer).list_executions(filter, order, page, columns).await
     }
 
-    /// A page of the executions that wait or run, newest first.
+    /// A page of the executions that wait or run, newest first, some columns of it.
     ///
     /// # Errors
     /// What the store says.
@@ -54,8 +60,9 @@ impl Service {
         &self,
         viewer: &Viewer,
         page: &Page<Cursor>,
+        columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
-        self.store.reader(viewer).list_active_executions(page).await
+        self.store.reader(viewer).list_active_executions(page, columns).await
     }
 
     /// How many executions match.

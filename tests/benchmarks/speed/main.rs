@@ -1,9 +1,9 @@
 //! How fast Runledger is, against the same work by prepared statements on bare connections, in one run.
 //!
-//! `cargo bench --bench speed -- [sqlite|postgres|all] [EXECUTIONS] [TENANTS] [REQUESTS]`, by default all with 1,000,000
+//! `cargo bench --bench speed -- [sqlite|postgres|all] [EXECUTIONS] [TENANTS] [REQUESTS] [LOAD]`, by default all with 1,000,000
 //! executions (and five log lines each) of 1,000 tenants, and rounds of 8,000 requests. 32 connections, each request under its
 //! tenant's token. The server, the database and the load share the machine. Each load runs three times on both sides, which
-//! take turns; what is printed are medians. `ratio` is requests a second through Runledger to those of the bare database.
+//! take turns; what is printed are medians. With `LOAD` only those with this in their name run (a finish needs a start). `ratio` is requests a second through Runledger to those of the bare database.
 
 #[path = "../../integration/harness/mod.rs"]
 #[expect(
@@ -40,17 +40,18 @@ fn main() {
     let mut number =
         |default| arguments.next().map_or(default, |argument| argument.parse().expect("it is a number"));
     let (executions, tenants, requests) = (number(1_000_000), number(1_000), number(8_000));
+    let only = arguments.next();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts");
     for (name, backend) in [("sqlite", Backend::Sqlite), ("postgres", Backend::Postgres)] {
         if which.as_deref().is_none_or(|which| which == name || which == "all") {
             println!("{name}");
-            runtime.block_on(measure(backend, executions, tenants, requests));
+            runtime.block_on(measure(backend, executions, tenants, requests, only.as_deref()));
         }
     }
 }
 
-async fn measure(backend: Backend, executions: usize, tenants: usize, requests: usize) {
+async fn measure(backend: Backend, executions: usize, tenants: usize, requests: usize, only: Option<&str>) {
     if !Database::available(backend).await {
         return println!("  there is none here");
     }
@@ -61,7 +62,8 @@ async fn measure(backend: Backend, executions: usize, tenants: usize, requests: 
         "  {:34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}",
         "load", "a second", "p50 ms", "p99 ms", "CPU µs", "raw/s", "ratio"
     );
-    for load in Load::ALL {
+    let is_wanted = |load: &Load| only.is_none_or(|part| load.name().contains(part));
+    for load in Load::ALL.into_iter().filter(is_wanted) {
         let mut of_server = Vec::new();
         let mut of_database = Vec::new();
         for _ in 0..ROUNDS {

@@ -4,6 +4,7 @@
 //! the lock of the file.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -34,7 +35,7 @@ pub(crate) async fn connections(address: &Address, count: usize) -> Vec<Raw> {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(std::time::Duration::from_secs(10));
+                .busy_timeout(Duration::from_secs(10));
             let write = Arc::new(Mutex::new(options.connect().await.expect("the file opens")));
             for _ in 0..count {
                 let read = options.connect().await.expect("the file opens");
@@ -212,17 +213,27 @@ pub(crate) async fn subjects(address: &Address, tenants: &[Tenant]) -> Vec<Uuid>
          AND workflow_id IS NULL AND project_key IS NULL AND owner_id IS NULL LIMIT 1";
     let mut subjects = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        subjects.push(
-            match &mut raw {
+        let subject = loop {
+            let found: Option<Uuid> = match &mut raw {
                 Raw::Sqlite { read, .. } => {
-                    sqlx::query_scalar(sql).bind(&tenant.id).bind(tenant.agent).fetch_one(read).await
+                    sqlx::query_scalar(sql).bind(&tenant.id).bind(tenant.agent).fetch_optional(read).await
                 }
                 Raw::Postgres(connection) => {
-                    sqlx::query_scalar(sql).bind(&tenant.id).bind(tenant.agent).fetch_one(connection).await
+                    sqlx::query_scalar(sql)
+                        .bind(&tenant.id)
+                        .bind(tenant.agent)
+                        .fetch_optional(connection)
+                        .await
                 }
             }
-            .expect("it has statistics"),
-        );
+            .expect("it is fine");
+            if let Some(subject) = found {
+                break subject;
+            }
+            // Those of the first tenant are still to be folded.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        subjects.push(subject);
     }
     subjects
 }
