@@ -89,7 +89,7 @@ pub use logs::{
 pub use projects::ProjectRow;
 pub use scoped::{Reader, Writable};
 pub use silence::{Checked, SilenceRule, first_check_at};
-pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow};
+pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow, Waiting};
 
 use dialect::Dialect;
 use failure::failed;
