@@ -75,6 +75,11 @@ impl Default for Pace {
 impl Pace {
     /// Lets others go on, and takes as many executions next as fit into the time of a step.
     async fn pause_after(&mut self, step: &DeletedStep) {
+        tracing::debug!(
+            executions = step.gone.len(),
+            held_micros = step.held.as_micros(),
+            "deleted executions"
+        );
         self.follow(step.held);
         tokio::time::sleep(pause(step.held)).await;
     }
