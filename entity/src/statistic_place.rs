@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// A place after that of `statistic_state`, up to which a tenant's figures are in its rows.
+/// The place up to which a tenant's figures are in its rows. Those who have none are where `statistic_state` is.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "statistic_place")]

@@ -17,6 +17,8 @@ use crate::event::Topic;
 use crate::store::{DeletedStep, ExecutionRow, JobRow};
 
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a step is to take.
+const AIM: Duration = Duration::from_micros(DELETION_STEP_MICROSECONDS);
 
 /// Deletes what a deletion has listed, from where it was left.
 pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
@@ -68,31 +70,29 @@ struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: 1 }
+        Self { rows: DELETION_STEP_ROWS_MIN }
     }
 }
 
 impl Pace {
     /// Lets others go on, and takes as many executions next as fit into the time of a step.
     async fn pause_after(&mut self, step: &DeletedStep) {
-        tracing::debug!(
-            executions = step.gone.len(),
-            held_micros = step.held.as_micros(),
-            "deleted executions"
-        );
+        let pause = pause(self.rows, step.held);
         self.follow(step.held);
-        tokio::time::sleep(pause(step.held)).await;
+        tokio::time::sleep(pause).await;
     }
 
     fn follow(&mut self, held: Duration) {
-        let aim = Duration::from_micros(DELETION_STEP_MICROSECONDS);
         // Slowly up, so that one fast step misleads nobody; down at once.
-        self.rows = if held <= aim { self.rows + 1 } else { self.rows / 2 }.clamp(1, DELETION_STEP_ROWS_MAX);
+        let rows = if held <= AIM { self.rows + 1 } else { self.rows / 2 };
+        self.rows = rows.clamp(DELETION_STEP_ROWS_MIN, DELETION_STEP_ROWS_MAX);
     }
 }
 
-fn pause(held: Duration) -> Duration {
-    (held * DELETION_PAUSE_FACTOR).max(Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN))
+fn pause(rows: u64, held: Duration) -> Duration {
+    let longest = Duration::from_micros(DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX * rows);
+    let shortest = Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN);
+    (held * DELETION_PAUSE_FACTOR).min(longest).max(held).max(shortest)
 }
 
 fn tell(tools: &Tools, gone: &[ExecutionRow]) {
@@ -106,23 +106,28 @@ mod tests {
 
     #[test]
     fn a_step_that_others_wait_for_makes_the_next_one_smaller() {
-        let aim = Duration::from_micros(DELETION_STEP_MICROSECONDS);
         let mut pace = Pace::default();
         for _ in 0..1_000 {
-            pace.follow(aim);
+            pace.follow(AIM);
         }
         assert_eq!(pace.rows, DELETION_STEP_ROWS_MAX);
-        pace.follow(aim + Duration::from_micros(1));
+        pace.follow(AIM + Duration::from_micros(1));
         assert_eq!(pace.rows, DELETION_STEP_ROWS_MAX / 2);
         for _ in 0..10 {
-            pace.follow(aim * 100);
+            pace.follow(AIM * 100);
         }
-        assert_eq!(pace.rows, 1, "something is deleted however slow that is");
+        assert_eq!(pace.rows, DELETION_STEP_ROWS_MIN, "something is deleted however slow that is");
     }
 
     #[test]
     fn others_have_the_database_most_of_the_time() {
-        assert_eq!(pause(Duration::from_millis(100)), Duration::from_millis(100) * DELETION_PAUSE_FACTOR);
-        assert_eq!(pause(Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
+        assert_eq!(pause(100, AIM), AIM * DELETION_PAUSE_FACTOR);
+        assert_eq!(pause(5, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
+    }
+
+    #[test]
+    fn a_deletion_ends_on_a_slow_disk_and_others_have_it_half_of_the_time() {
+        let slow = Duration::from_millis(40);
+        assert_eq!(pause(DELETION_STEP_ROWS_MIN, slow), slow);
     }
 }

@@ -72,6 +72,19 @@ impl Store {
         Ok(gone)
     }
 
+    /// Carries what is in SQLite's log into its file, as far as nobody reads what was there before; nobody waits for it.
+    /// PostgreSQL does so by itself.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn checkpoint(&self) -> Result<()> {
+        if self.0.dialect.is_postgres() {
+            return Ok(());
+        }
+        self.0.read.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await.map_err(failed)?;
+        Ok(())
+    }
+
     /// Gives the pages of SQLite's file that are free back to the disk, a few at a time, but for some that the next rows take;
     /// a file that was not made for it (`auto_vacuum`) keeps them all. PostgreSQL's own autovacuum makes room for new rows.
     ///

@@ -408,9 +408,19 @@ async fn summing_up_statistics_scans_no_table(backend: Backend) {
     let statements: BTreeSet<_> = logged(&server, 0, &["SELECT", "DELETE", "UPDATE"]).into_iter().collect();
     let of_statistics: Vec<_> = statements
         .into_iter()
-        .filter(|statement| ["\"statistic", "statistic_state"].iter().any(|table| statement.contains(table)))
+        .filter(|statement| {
+            ["\"statistic", "\"change_event\".\"figures\"", "GROUP BY \"change_event\""]
+                .iter()
+                .any(|part| statement.contains(part))
+        })
         .collect();
-    for part in ["FROM \"statistic\" WHERE", "FROM \"change_event\"", "FROM \"statistic_state\""] {
+    for part in [
+        "FROM \"statistic\" WHERE",
+        "FROM \"change_event\" WHERE",
+        "GROUP BY \"change_event\"",
+        "FROM \"statistic_state\"",
+        "FROM \"statistic_place\"",
+    ] {
         assert!(
             of_statistics.iter().any(|statement| statement.contains(part)),
             "there is a statement {part}"

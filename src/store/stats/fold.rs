@@ -1,13 +1,14 @@
 //! Folding the change feed into the rows of the statistics.
 //!
 //! Each tenant's changes are folded by themselves, and some time after they were made: then many of them meet in each row.
-//! A place of the tenant's own says how far that has come; the place of the state is where everybody is at least.
+//! A place of the tenant's own says how far that has come. That of the state is where everybody is at least, be it because
+//! there was nothing of theirs since their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use entity::{change_event, statistic, statistic_place, statistic_state};
-use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Set, Statement,
@@ -211,9 +212,6 @@ impl Store {
         }
         (state.xid, state.seq) = (to.xid, to.seq);
         tx.save_statistics_state(state).await?;
-        // Who has a place of their own is further.
-        let passed = Expr::cust("(xid, seq)").lte(Expr::tuple([Expr::val(to.xid), Expr::val(to.seq)]));
-        delete::<statistic_place::Entity>(&tx, Condition::all().add(passed)).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -329,7 +327,7 @@ fn is_open(state: &statistic_state::Model, now: Timestamp) -> bool {
     state.is_complete && state.recount_until.is_none_or(|until| until <= now)
 }
 
-/// How far those of some tenants are that are further than everybody.
+/// How far those of some tenants are that have a place of their own.
 #[expect(clippy::disallowed_methods, reason = "a system operation")]
 async fn places(
     connection: &impl sea_orm::ConnectionTrait,

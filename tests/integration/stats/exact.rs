@@ -452,12 +452,13 @@ pub(super) async fn check_everything(team: &Team, agents: &[String], when: &str)
             let expected = Counted::of(matching(&all, &filter));
             expected.check(&stats(client, filter.clone()).await, &format!("{filter} as {name}, {when}"));
         }
-        let combined = json!({ "projectKey": "b", "codeAgentId": agents[0] });
-        let of_them: Vec<_> = matching(&all, &combined).cloned().collect();
-        check_series(client, &combined, &of_them, &format!("{combined} as {name}, {when}")).await;
         check_series(client, &json!({}), &all, &format!("{name}, {when}")).await;
     }
-    check_pages(&team.owner, &executions(&team.owner).await, when).await;
+    let all = executions(&team.owner).await;
+    let combined = json!({ "projectKey": "b", "codeAgentId": agents[0] });
+    let of_them: Vec<_> = matching(&all, &combined).cloned().collect();
+    check_series(&team.owner, &combined, &of_them, &format!("{combined}, {when}")).await;
+    check_pages(&team.owner, &all, when).await;
 }
 
 /// Some that cut through hours, and some that do not.
