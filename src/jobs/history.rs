@@ -9,8 +9,8 @@ use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
 use crate::domain::limits::{
-    DELETION_PAUSE_FACTOR, DELETION_PAUSE_MILLISECONDS_MIN, DELETION_STEP_MICROSECONDS,
-    DELETION_STEP_ROWS_MAX,
+    DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_PAUSE_MILLISECONDS_MIN,
+    DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX, DELETION_STEP_ROWS_MIN,
 };
 use crate::error::Result;
 use crate::event::Topic;
