@@ -221,13 +221,13 @@ pub const STATS_FOLD_QUIET_MILLISECONDS: u64 = 1_000;
 /// Changes of a tenant that are read at once.
 pub const STATS_FOLD_EVENTS: u64 = 5_000;
 /// Sums of an hour that one transaction adds, more or less, each to its up to four rows: others may wait for it.
-pub const STATS_FOLD_CELLS: usize = 250;
+pub const STATS_FOLD_CELLS: usize = 128;
 /// Executions that a recount reads at once.
 pub const STATS_RECOUNT_EXECUTIONS: u64 = 5_000;
 /// Sums of an hour that a recount has in memory before it writes them, more or less: some 40 MB.
 pub const STATS_RECOUNT_CELLS: usize = 50_000;
 /// Rows that one transaction of a recount writes.
-pub const STATS_RECOUNT_ROWS: usize = 1_000;
+pub const STATS_RECOUNT_ROWS: usize = 500;
 /// How long whoever counts anew is left alone without a word.
 pub const STATS_RECOUNT_LEASE_SECONDS: i64 = 60;
 

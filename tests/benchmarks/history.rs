@@ -65,11 +65,7 @@ async fn measure(backend: Backend, executions: usize) {
 
 /// A team whose owner has so many executions.
 async fn filled(backend: Backend, executions: usize) -> Team {
-    let server = Server::builder(backend)
-        .await
-        .env("RUNLEDGER_LOG", "info,runledger::jobs::history=debug")
-        .start()
-        .await;
+    let server = Server::builder(backend).await.start().await;
     let team = Team::of(&server);
     let now = runledger::clock::now();
     let templates: Vec<_> = (0..TEMPLATES).map(|number| template(number, now)).collect();
@@ -267,18 +263,6 @@ async fn requests(small: &Client, large: &Client) {
         }
         report(name, times);
     }
-    let mut waits = [Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS / 10 {
-        for (client, times) in [small, large].into_iter().zip(&mut waits) {
-            let new = || (0..1_000).map(|number| template(number, now)).collect::<Vec<_>>();
-            let record = async || client.record(json!(new())).await.expect("they are fine");
-            tokio::join!(record(), record(), record(), record());
-            let began = Instant::now();
-            client.query(STATS, json!({})).await;
-            times.push(began.elapsed());
-        }
-    }
-    report("stats, 4,000 changes wait", waits);
     let mut starts = [Vec::new(), Vec::new()];
     let mut ends = [Vec::new(), Vec::new()];
     for _ in 0..4 * ROUNDS {
@@ -294,6 +278,18 @@ async fn requests(small: &Client, large: &Client) {
     }
     report("start", starts);
     report("status change", ends);
+    let mut waits = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS / 10 {
+        for (client, times) in [small, large].into_iter().zip(&mut waits) {
+            let new = || (0..1_000).map(|number| template(number, now)).collect::<Vec<_>>();
+            let record = async || client.record(json!(new())).await.expect("they are fine");
+            tokio::join!(record(), record(), record(), record());
+            let began = Instant::now();
+            client.query(STATS, json!({})).await;
+            times.push(began.elapsed());
+        }
+    }
+    report("stats, 4,000 changes wait", waits);
 }
 
 fn report(name: &str, times: [Vec<Duration>; 2]) {
@@ -372,45 +368,6 @@ async fn deletion(team: &Team, executions: usize) {
         "  done in {:.0} s, of others meanwhile p50, p99 and its ratio to before:",
         began.elapsed().as_secs_f64()
     );
-    let log = team.server.log();
-    let field = |line: &str, name: &str| -> Option<u64> {
-        line.split_once(name)?.1.split(|c: char| !c.is_ascii_digit()).find(|t| !t.is_empty())?.parse().ok()
-    };
-    let clean: String = {
-        let mut out = String::new();
-        let mut esc = false;
-        for c in log.chars() {
-            if c == '\u{1b}' {
-                esc = true
-            } else if esc {
-                if c == 'm' {
-                    esc = false
-                }
-            } else {
-                out.push(c)
-            }
-        }
-        out
-    };
-    let mut steps: Vec<(u64, u64)> = clean
-        .lines()
-        .filter(|l| l.contains("held_micros"))
-        .filter_map(|l| Some((field(l, "held_micros=")?, field(l, " executions=")?)))
-        .collect();
-    let n = steps.len().max(1);
-    let (total, rows): (u64, u64) = steps.iter().fold((0, 0), |s, x| (s.0 + x.0, s.1 + x.1));
-    steps.sort();
-    if steps.len() > 10 {
-        println!(
-            "  TEMP {n} steps, {} us a step, {} us a row, p50 {:?} p90 {:?} p99 {:?} max {:?}",
-            total / n as u64,
-            total / rows.max(1),
-            steps[n / 2],
-            steps[n * 9 / 10],
-            steps[n * 99 / 100],
-            steps[n - 1]
-        );
-    }
     for (name, quiet, busy) in [("read", quiet.reads, busy.reads), ("append", quiet.appends, busy.appends)] {
         let (before, meanwhile) = (quantile(&quiet, 0.99), quantile(&busy, 0.99));
         println!(
