@@ -49,7 +49,7 @@ pub const DELETION_LIST_SECONDS_MAX: i64 = 600;
 /// Executions that one transaction in the background deletes at most.
 pub const DELETION_STEP_ROWS_MAX: u64 = 100;
 /// And at least, as each transaction costs something by itself.
-pub const DELETION_STEP_ROWS_MIN: u64 = 5;
+pub const DELETION_STEP_ROWS_MIN: u64 = 10;
 /// How long such a transaction is to take: others wait for it. The next one has so many more or fewer executions.
 pub const DELETION_STEP_MICROSECONDS: u64 = 2_000;
 /// How long others have the database between two such transactions, for each part of a transaction's own time, so that few

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn others_have_the_database_most_of_the_time() {
         assert_eq!(pause(100, AIM), AIM * DELETION_PAUSE_FACTOR);
-        assert_eq!(pause(5, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
+        assert_eq!(pause(100, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
     }
 
     #[test]

@@ -17,11 +17,11 @@ pub(super) enum Dialect {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unfolded<'t> {
     /// Those of a tenant, which may be further than others.
-    OfTenant(&'t str),
+    Tenant(&'t str),
     /// Those of every tenant, each by its own place.
-    OfEach,
+    Each,
     /// All that may be those of somebody.
-    OfAnybody,
+    Anybody,
 }
 
 impl Dialect {
@@ -123,13 +123,13 @@ impl Dialect {
             format!("coalesce(({own}), {})", of_all(column))
         };
         match of {
-            Unfolded::OfAnybody => Expr::cust(self.after(of_all)),
+            Unfolded::Anybody => Expr::cust(self.after(of_all)),
             // Nobody is behind the place of all.
-            Unfolded::OfEach => {
+            Unfolded::Each => {
                 let of_each = self.after(|column| of_tenant("change_event.tenant_id", column));
                 Expr::cust(format!("({} AND {of_each})", self.after(of_all)))
             }
-            Unfolded::OfTenant(tenant_id) => {
+            Unfolded::Tenant(tenant_id) => {
                 let parameter = if self.is_postgres() { "$1" } else { "?" };
                 Expr::cust_with_values(self.after(|column| of_tenant(parameter, column)), [tenant_id])
             }

@@ -121,7 +121,7 @@ impl Store {
             .select_only()
             .column(change_event::Column::Seq)
             .filter(change_event::Column::CreatedAt.lt(before))
-            .filter(self.0.dialect.unfolded(Unfolded::OfAnybody).not())
+            .filter(self.0.dialect.unfolded(Unfolded::Anybody).not())
             .order_by_asc(change_event::Column::CreatedAt)
             .limit(rows)
             .into_tuple()

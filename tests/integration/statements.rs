@@ -405,6 +405,8 @@ async fn summing_up_statistics_scans_no_table(backend: Backend) {
     let delete = "mutation ($id: ID!) { deleteExecution(id: $id) { deletedCount } }";
     team.owner.query(delete, json!({ "id": id })).await;
     soon("the sum without it", async { while server.count_rows(&rows).await > 0 {} }).await;
+    // Of two rows, both are read whatever the index.
+    server.alter("INSERT INTO statistic_place SELECT 'org:' || seq, 0, 0 FROM change_event").await;
     let statements: BTreeSet<_> = logged(&server, 0, &["SELECT", "DELETE", "UPDATE"]).into_iter().collect();
     let of_statistics: Vec<_> = statements
         .into_iter()

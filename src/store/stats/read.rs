@@ -274,11 +274,11 @@ impl Reader<'_> {
             project: C::ProjectKey,
         };
         let unfolded = match (self.tenant_id(), &query.of) {
-            (Some(tenant_id), _) => Unfolded::OfTenant(tenant_id),
+            (Some(tenant_id), _) => Unfolded::Tenant(tenant_id),
             (None, StatsOf::Matching(subject)) if *subject == Subject::default() => {
-                Unfolded::OfTenant(EVERY_TENANT)
+                Unfolded::Tenant(EVERY_TENANT)
             }
-            (None, _) => Unfolded::OfEach,
+            (None, _) => Unfolded::Each,
         };
         self.select::<change_event::Entity>()
             .filter(self.dialect.unfolded(unfolded))
