@@ -91,6 +91,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     workers.spawn(relay_between_processes(wakeups.clone(), store.listen_pool().cloned()));
     workers.spawn(monitor.clone().keep_up());
     workers.spawn(jobs::show_waiting(store.clone()));
+    workers.spawn(jobs::checkpoint(store.clone()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
     workers.spawn(jobs::fill_in_words(store.clone()));
     let stale_after = config.executions.stale_after_seconds;

@@ -21,5 +21,6 @@ pub mod place;
 pub mod project;
 pub mod server_secret;
 pub mod statistic;
+pub mod statistic_place;
 pub mod statistic_state;
 pub mod stream_kind;

@@ -19,7 +19,7 @@ pub enum Width {
 }
 
 /// The figures of the executions that were created in that time and have those values. A column that is null is no
-/// condition.
+/// condition; where there are several, it says that the executions have none.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "statistic")]
@@ -32,8 +32,9 @@ pub struct Model {
     pub epoch: i32,
     /// Empty for all tenants together.
     pub tenant_id: String,
-    /// Made of the conditions but for the tenant, so that one column finds them.
-    pub subject: Uuid,
+    /// Made of the conditions but for the tenant, so that one column finds them; null when there are several, which are
+    /// found by any of them.
+    pub subject: Option<Uuid>,
     pub width: Width,
     /// The beginning of the time; 1970 for all time.
     pub start: DateTimeUtc,

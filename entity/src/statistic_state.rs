@@ -14,7 +14,8 @@ pub struct Model {
     pub epoch: i32,
     /// False until the executions from before there were statistics have been counted.
     pub is_complete: bool,
-    /// The place in the change feed, as `xid` and `seq` have it, up to which its figures are in the rows.
+    /// The place in the change feed, as `xid` and `seq` have it, up to which its figures are in the rows; those of some
+    /// tenants are there further: see `statistic_place`.
     pub xid: i64,
     pub seq: i64,
     /// Who is counting anew.

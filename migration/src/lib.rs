@@ -13,6 +13,7 @@ mod m0007_log_archiving;
 mod m0008_search;
 mod m0009_history;
 mod m0010_visual_events;
+mod m0011_few_statistics;
 
 /// All changes.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_search::Migration),
             Box::new(m0009_history::Migration),
             Box::new(m0010_visual_events::Migration),
+            Box::new(m0011_few_statistics::Migration),
         ]
     }
 }

@@ -46,10 +46,19 @@ pub const DELETE_AT_ONCE_EXECUTIONS_MAX: u64 = 1_000;
 pub const DELETION_LIST_ROWS: u64 = 5_000;
 /// How long listing them may take: the job begins then at the latest, should the server not come to its end.
 pub const DELETION_LIST_SECONDS_MAX: i64 = 600;
-/// Executions that one transaction in the background deletes.
-pub const DELETION_STEP_ROWS: u64 = 25;
-/// How long others have the database between two such transactions.
-pub const DELETION_PAUSE_MILLISECONDS: u64 = 20;
+/// Executions that one transaction in the background deletes at most.
+pub const DELETION_STEP_ROWS_MAX: u64 = 100;
+/// And at least, as each transaction costs something by itself.
+pub const DELETION_STEP_ROWS_MIN: u64 = 10;
+/// How long such a transaction is to take: others wait for it. The next one has so many more or fewer executions.
+pub const DELETION_STEP_MICROSECONDS: u64 = 2_000;
+/// How long others have the database between two such transactions, for each part of a transaction's own time, so that few
+/// of them meet one at all.
+pub const DELETION_PAUSE_FACTOR: u32 = 8;
+/// The longest such pause for each execution, should it be longer than the transaction: a million go within an hour.
+pub const DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
+/// The shortest such pause.
+pub const DELETION_PAUSE_MILLISECONDS_MIN: u64 = 5;
 /// The longest silence that an execution may ask for: a year.
 pub const STALE_AFTER_SECONDS_MAX: i32 = 365 * 24 * 3_600;
 /// Most executions have ended when one is first looked at.
@@ -201,14 +210,24 @@ pub const STATS_POINTS_MAX: Limit = limit("stats_points_max", 1_000);
 pub const STATS_PAGE_POINTS_MAX: Limit = limit("stats_page_points_max", 5_000);
 /// How often a follower of statistics hears of them at most.
 pub const STATS_CHANGE_MILLISECONDS_MIN: u64 = 1_000;
-/// How often what has changed is added to the rows of the statistics.
-pub const STATS_FOLD_INTERVAL_MILLISECONDS: u64 = 2_000;
-/// Changes that one transaction adds to them.
-pub const STATS_FOLD_EVENTS: u64 = 1_000;
-/// Rows that one transaction changes, more or less: others may wait for it.
-pub const STATS_FOLD_ROWS: usize = 5_000;
+/// How often the changes that wait to be added to the rows of the statistics are counted.
+pub const STATS_FOLD_INTERVAL_MILLISECONDS: u64 = 500;
+/// A tenant with so many waiting changes is next: with what comes in the meantime, whoever reads adds some 5,000 at most.
+pub const STATS_FOLD_TENANT_CHANGES: u64 = 2_000;
+/// How long the changes of everybody else wait: the more of them touch the same row, the less each costs.
+pub const STATS_FOLD_WAIT_SECONDS: u64 = 60;
+/// So long does nobody change anything before what waits is added at once.
+pub const STATS_FOLD_QUIET_MILLISECONDS: u64 = 1_000;
+/// Changes of a tenant that are read at once.
+pub const STATS_FOLD_EVENTS: u64 = 5_000;
+/// Sums of an hour that one transaction adds, more or less, each to its up to four rows: others may wait for it.
+pub const STATS_FOLD_CELLS: usize = 128;
 /// Executions that a recount reads at once.
-pub const STATS_RECOUNT_EXECUTIONS: u64 = 1_000;
+pub const STATS_RECOUNT_EXECUTIONS: u64 = 5_000;
+/// Sums of an hour that a recount has in memory before it writes them, more or less: some 40 MB.
+pub const STATS_RECOUNT_CELLS: usize = 50_000;
+/// Rows that one transaction of a recount writes.
+pub const STATS_RECOUNT_ROWS: usize = 500;
 /// How long whoever counts anew is left alone without a word.
 pub const STATS_RECOUNT_LEASE_SECONDS: i64 = 60;
 

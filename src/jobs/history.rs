@@ -8,23 +8,28 @@ use chrono::TimeDelta;
 use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
-use crate::domain::limits::{DELETION_PAUSE_MILLISECONDS, DELETION_STEP_ROWS};
+use crate::domain::limits::{
+    DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_PAUSE_MILLISECONDS_MIN,
+    DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX, DELETION_STEP_ROWS_MIN,
+};
 use crate::error::Result;
 use crate::event::Topic;
-use crate::store::{ExecutionRow, JobRow};
+use crate::store::{DeletedStep, ExecutionRow, JobRow};
 
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(DELETION_PAUSE_MILLISECONDS);
+/// How long a step is to take.
+const AIM: Duration = Duration::from_micros(DELETION_STEP_MICROSECONDS);
 
 /// Deletes what a deletion has listed, from where it was left.
 pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
+    let mut pace = Pace::default();
     loop {
-        let step = tools.store.delete_listed(job, now(), DELETION_STEP_ROWS).await?;
+        let step = tools.store.delete_listed(job, now(), pace.rows).await?;
         if step.is_last {
             return Ok(());
         }
         tell(tools, &step.gone);
-        tokio::time::sleep(PAUSE).await;
+        pace.pause_after(&step).await;
     }
 }
 
@@ -40,23 +45,89 @@ pub async fn retain_history(tools: Tools, retention_days: Option<u32>) {
 }
 
 async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
+    let mut pace = Pace::default();
     let mut total = 0;
     loop {
         let now = now();
-        let gone = tools.store.delete_old_executions(now - retention, now, DELETION_STEP_ROWS).await?;
-        tell(tools, &gone);
-        total += gone.len();
-        if (gone.len() as u64) < DELETION_STEP_ROWS {
+        let step = tools.store.delete_old_executions(now - retention, now, pace.rows).await?;
+        tell(tools, &step.gone);
+        total += step.gone.len();
+        if step.is_last {
             if total > 0 {
                 tracing::info!(executions = total, "deleted old executions");
             }
             return Ok(());
         }
-        tokio::time::sleep(PAUSE).await;
+        pace.pause_after(&step).await;
     }
+}
+
+/// How many executions the next step deletes.
+#[derive(Debug)]
+struct Pace {
+    rows: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rows: DELETION_STEP_ROWS_MIN }
+    }
+}
+
+impl Pace {
+    /// Lets others go on, and takes as many executions next as fit into the time of a step.
+    async fn pause_after(&mut self, step: &DeletedStep) {
+        let pause = pause(self.rows, step.held);
+        self.follow(step.held);
+        tokio::time::sleep(pause).await;
+    }
+
+    fn follow(&mut self, held: Duration) {
+        // Slowly up, so that one fast step misleads nobody; down at once.
+        let rows = if held <= AIM { self.rows + 1 } else { self.rows / 2 };
+        self.rows = rows.clamp(DELETION_STEP_ROWS_MIN, DELETION_STEP_ROWS_MAX);
+    }
+}
+
+fn pause(rows: u64, held: Duration) -> Duration {
+    let longest = Duration::from_micros(DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX * rows);
+    let shortest = Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN);
+    (held * DELETION_PAUSE_FACTOR).min(longest).max(held).max(shortest)
 }
 
 fn tell(tools: &Tools, gone: &[ExecutionRow]) {
     // Their logs' objects go by jobs of their own.
     tools.wakeups.announce(gone.iter().flat_map(topics).chain([Topic::Jobs]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_others_wait_for_makes_the_next_one_smaller() {
+        let mut pace = Pace::default();
+        for _ in 0..1_000 {
+            pace.follow(AIM);
+        }
+        assert_eq!(pace.rows, DELETION_STEP_ROWS_MAX);
+        pace.follow(AIM + Duration::from_micros(1));
+        assert_eq!(pace.rows, DELETION_STEP_ROWS_MAX / 2);
+        for _ in 0..10 {
+            pace.follow(AIM * 100);
+        }
+        assert_eq!(pace.rows, DELETION_STEP_ROWS_MIN, "something is deleted however slow that is");
+    }
+
+    #[test]
+    fn others_have_the_database_most_of_the_time() {
+        assert_eq!(pause(100, AIM), AIM * DELETION_PAUSE_FACTOR);
+        assert_eq!(pause(100, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
+    }
+
+    #[test]
+    fn a_deletion_ends_on_a_slow_disk_and_others_have_it_half_of_the_time() {
+        let slow = Duration::from_millis(40);
+        assert_eq!(pause(DELETION_STEP_ROWS_MIN, slow), slow);
+    }
 }

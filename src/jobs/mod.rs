@@ -4,8 +4,9 @@
 //! [`sweep()`] needs no rows of its own: it looks for what is due. [`work()`] does what stands in the table `job`, under a
 //! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs,
 //! [`retain_history()`] old executions; [`end_silent()`] ends executions whose runners are lost;
-//! [`fold()`] sums up statistics.
+//! [`fold()`] sums up statistics; [`checkpoint()`] keeps SQLite's log short.
 
+mod checkpoint;
 mod clean;
 mod delete;
 mod expire;
@@ -25,6 +26,7 @@ use crate::event::{Topic, Wakeups};
 use crate::storage::Storage;
 use crate::store::{ExecutionRow, Store};
 
+pub use checkpoint::checkpoint;
 pub use clean::clean;
 pub use expire::expire;
 pub use fill::fill_in_words;

@@ -23,6 +23,9 @@ const STATEMENT_SECONDS_MAX: u64 = 30;
 const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 /// The write-ahead log is cut back to this once it has been checkpointed.
 const SQLITE_WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// When the log has so many pages (32 MiB), whoever writes carries them into the file: see `jobs::checkpoint`, which is
+/// there first.
+const SQLITE_WAL_PAGES_MAX: u32 = 8_192;
 /// Prepared statements kept per connection.
 const STATEMENT_CACHE_ENTRIES_MAX: usize = 256;
 
@@ -127,6 +130,7 @@ async fn connect_sqlite(
             .busy_timeout(Duration::from_secs(SQLITE_BUSY_SECONDS_MAX))
             .statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX)
             .pragma("journal_size_limit", SQLITE_WAL_BYTES_MAX.to_string())
+            .pragma("wal_autocheckpoint", SQLITE_WAL_PAGES_MAX.to_string())
             // Deleted rows give their pages back; takes effect only before the first table is made.
             .pragma("auto_vacuum", "INCREMENTAL")
     });

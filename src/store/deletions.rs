@@ -2,6 +2,8 @@
 //!
 //! What is deleted is listed when a viewer asks for it, under their scope; the job only works the list off.
 
+use std::time::{Duration, Instant};
+
 use entity::{deletion, deletion_item, execution};
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict};
 use sea_orm::{
@@ -34,6 +36,8 @@ pub struct DeletedStep {
     pub gone: Vec<ExecutionRow>,
     /// Nothing is left, or somebody else is at it.
     pub is_last: bool,
+    /// How long its transaction was open, in which others may have waited for it.
+    pub held: Duration,
 }
 
 impl Reader<'_> {
@@ -123,7 +127,8 @@ impl Store {
     pub async fn delete_listed(&self, held: &JobRow, now: Timestamp, rows: u64) -> Result<DeletedStep> {
         use deletion_item::Column as Item;
         let tx = self.begin().await?;
-        let lost = DeletedStep { gone: Vec::new(), is_last: true };
+        let began = Instant::now();
+        let lost = DeletedStep { gone: Vec::new(), is_last: true, held: Duration::ZERO };
         let Some(job) = tx.held(held).await? else { return Ok(lost) };
         let which =
             deletion::Column::TenantId.eq(&job.tenant_id).and(deletion::Column::Id.eq(job.subject_id));
@@ -165,10 +170,10 @@ impl Store {
             tx.save_deletion_row(DeletionRow { deleted, ..progress }).await?;
         }
         tx.commit().await?;
-        Ok(DeletedStep { gone, is_last: false })
+        Ok(DeletedStep { gone, is_last: false, held: began.elapsed() })
     }
 
-    /// Deletes at most `rows` executions that completed before `before`, the oldest first; gives them.
+    /// Deletes at most `rows` executions that completed before `before`, the oldest first.
     ///
     /// # Errors
     /// What the database says.
@@ -181,9 +186,10 @@ impl Store {
         before: Timestamp,
         now: Timestamp,
         rows: u64,
-    ) -> Result<Vec<ExecutionRow>> {
+    ) -> Result<DeletedStep> {
         use execution::Column as C;
         let tx = self.begin().await?;
+        let began = Instant::now();
         let mut select = execution::Entity::find()
             // By the index of creations: hardly any execution completed before it was created.
             .filter(C::CreatedAt.lt(before))
@@ -199,6 +205,6 @@ impl Store {
             tx.remove_executions(&gone.iter().collect::<Vec<_>>(), now).await?;
             tx.commit().await?;
         }
-        Ok(gone)
+        Ok(DeletedStep { is_last: (gone.len() as u64) < rows, gone, held: began.elapsed() })
     }
 }

@@ -13,6 +13,17 @@ pub(super) enum Dialect {
     Postgres,
 }
 
+/// Whose events are not in the rows of the statistics.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unfolded<'t> {
+    /// Those of a tenant, which may be further than others.
+    Tenant(&'t str),
+    /// Those of every tenant, each by its own place.
+    Each,
+    /// All that may be those of somebody.
+    Anybody,
+}
+
 impl Dialect {
     pub(super) fn is_postgres(self) -> bool {
         self == Self::Postgres
@@ -104,15 +115,36 @@ impl Dialect {
 
     /// The events that are not in the rows of the statistics yet, by an index: the place up to which they are is read in the
     /// same statement.
-    pub(super) fn unfolded(self) -> Expr {
-        let (xid, seq) = (
-            "(SELECT xid FROM statistic_state WHERE id = 1)",
-            "(SELECT seq FROM statistic_state WHERE id = 1)",
-        );
+    pub(super) fn unfolded(self, of: Unfolded<'_>) -> Expr {
+        let of_all = |column: &str| format!("(SELECT {column} FROM statistic_state WHERE id = 1)");
+        let of_tenant = |tenant: &str, column: &str| {
+            let own =
+                format!("SELECT {column} FROM statistic_place AS place WHERE place.tenant_id = {tenant}");
+            format!("coalesce(({own}), {})", of_all(column))
+        };
+        match of {
+            Unfolded::Anybody => Expr::cust(self.after(of_all)),
+            // Nobody is behind the place of all.
+            Unfolded::Each => {
+                let of_each = self.after(|column| of_tenant("change_event.tenant_id", column));
+                Expr::cust(format!("({} AND {of_each})", self.after(of_all)))
+            }
+            Unfolded::Tenant(tenant_id) => {
+                let parameter = if self.is_postgres() { "$1" } else { "?" };
+                Expr::cust_with_values(self.after(|column| of_tenant(parameter, column)), [tenant_id])
+            }
+        }
+    }
+
+    /// The events after a place of which each column is an expression.
+    fn after(self, place: impl Fn(&str) -> String) -> String {
         match self {
-            Self::Sqlite => Expr::cust(format!("(xid = 0 AND seq > {seq})")),
+            Self::Sqlite => format!("(xid = 0 AND seq > {})", place("seq")),
             // A row that is compared with a sub-select finds no range of an index.
-            Self::Postgres => Expr::cust(format!("(xid >= {xid} AND (xid > {xid} OR seq > {seq}))")),
+            Self::Postgres => {
+                let (xid, seq) = (place("xid"), place("seq"));
+                format!("(xid >= {xid} AND (xid > {xid} OR seq > {seq}))")
+            }
         }
     }
 
@@ -121,7 +153,8 @@ impl Dialect {
         match self {
             Self::Sqlite => None, // its numbers are in the file
             Self::Postgres => Some(
-                "SELECT xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state WHERE id = 1",
+                "SELECT greatest(xid, (SELECT max(xid) FROM statistic_place))
+                     >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM statistic_state WHERE id = 1",
             ),
         }
     }

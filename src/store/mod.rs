@@ -96,7 +96,7 @@ pub use projects::{NewProject, ProjectRow};
 pub use rows::Columns;
 pub use scoped::{Reader, Writable};
 pub use silence::{Checked, SilenceRule, first_check_at};
-pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow};
+pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow, Waiting};
 
 use dialect::Dialect;
 use failure::failed;

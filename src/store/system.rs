@@ -1,5 +1,7 @@
 //! What is done without a viewer: a closed list, by name. Each says why it may.
 
+use std::time::Duration;
+
 use entity::{change_event, execution, log_stream};
 use sea_orm::sea_query::{ExprTrait as _, LockType};
 use sea_orm::{
@@ -8,6 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::dialect::Unfolded;
 use super::failure::failed;
 use super::scoped::of_executions;
 use super::write::delete;
@@ -17,8 +20,10 @@ use crate::error::Result;
 
 /// Free pages that stay in SQLite's file: 8 MiB.
 const FREE_PAGES_KEPT: i64 = 2_048;
-/// Pages that are given back in one transaction: 4 MiB.
-const FREE_PAGES_AT_ONCE: i64 = 1_024;
+/// Pages that are given back in one transaction: 128 KiB, as each may move another page into its place.
+const FREE_PAGES_AT_ONCE: i64 = 32;
+/// How long others have the database between two such transactions.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Locks the numbering of both streams of executions, in one order, so that two transactions cannot wait for each other.
 ///
@@ -67,6 +72,19 @@ impl Store {
         Ok(gone)
     }
 
+    /// Carries what is in SQLite's log into its file, as far as nobody reads what was there before; nobody waits for it.
+    /// PostgreSQL does so by itself.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn checkpoint(&self) -> Result<()> {
+        if self.0.dialect.is_postgres() {
+            return Ok(());
+        }
+        self.0.read.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await.map_err(failed)?;
+        Ok(())
+    }
+
     /// Gives the pages of SQLite's file that are free back to the disk, a few at a time, but for some that the next rows take;
     /// a file that was not made for it (`auto_vacuum`) keeps them all. PostgreSQL's own autovacuum makes room for new rows.
     ///
@@ -88,8 +106,7 @@ impl Store {
             before = pages;
             let give_back = format!("PRAGMA incremental_vacuum({FREE_PAGES_AT_ONCE})");
             self.0.write.execute_unprepared(&give_back).await.map_err(failed)?;
-            // Others write in between.
-            tokio::task::yield_now().await;
+            tokio::time::sleep(GIVE_BACK_PAUSE).await;
         }
     }
 
@@ -104,7 +121,7 @@ impl Store {
             .select_only()
             .column(change_event::Column::Seq)
             .filter(change_event::Column::CreatedAt.lt(before))
-            .filter(self.0.dialect.unfolded().not())
+            .filter(self.0.dialect.unfolded(Unfolded::Anybody).not())
             .order_by_asc(change_event::Column::CreatedAt)
             .limit(rows)
             .into_tuple()

@@ -106,22 +106,22 @@ async fn a_deletion_is_only_its_tenants(team: Team) {
 async fn a_deletion_goes_on_after_a_crash(server: Server) {
     let team = Team::of(&server);
     let run = unique("run");
-    record(&team.owner, &run, 3_000).await;
+    record(&team.owner, &run, 1_500).await;
     let filter = json!({ "workflowRunIds": [run] });
     let begun = team.owner.query(DELETE, json!({ "filter": filter })).await["deleteExecutions"].take();
     let id = &begun["deletion"]["id"];
     // Somewhere in the middle.
-    let at = chance(2_000);
+    let at = chance(1_000);
     while team.owner.query(PROGRESS, json!({ "id": id })).await["deletion"]["deleted"].as_u64() < Some(at) {}
     server.kill9();
     server.restart().await;
     let team = team.after_a_restart();
-    assert_eq!(done(&team.owner, id).await["deleted"], 3_000);
+    assert_eq!(done(&team.owner, id).await["deleted"], 1_500);
     assert_eq!(count(&team.owner, &run).await, 0);
     for table in ["execution", "execution_search", "execution_payload", "log_stream", "deletion_item"] {
         assert_eq!(server.count_rows(table).await, 0, "{table}");
     }
-    assert_eq!(server.count_rows("change_event WHERE kind = 'DELETED'").await, 3_000, "each is told once");
+    assert_eq!(server.count_rows("change_event WHERE kind = 'DELETED'").await, 1_500, "each is told once");
 }
 
 async fn old_executions_are_deleted_and_no_others(backend: Backend) {

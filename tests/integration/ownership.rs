@@ -795,7 +795,8 @@ mod in_postgresql {
     }
 
     /// Tables that belong to nobody but the server.
-    const SYSTEM_TABLES: [&str; 4] = ["job", "server_secret", "deletion_item", "statistic_state"];
+    const SYSTEM_TABLES: [&str; 5] =
+        ["job", "server_secret", "deletion_item", "statistic_place", "statistic_state"];
 
     async fn connect(server: &Server) -> PgConnection {
         let Database::Postgres { superuser_url, .. } = server.database() else {

@@ -1,14 +1,21 @@
 //! Statistics: sums of the figures that the change feed carries.
 //!
 //! Every event of the feed says what its change has made of the figures, so a change costs no statement more. What has
-//! been folded into rows is known by one place in the feed; rows and the events after that place are read in one
-//! statement, so that what is read is exact at any moment, however far folding has come. There is a row for every choice
-//! of conditions that an execution meets, of an hour, a day, a month and all time: what is asked for is looked up, never
-//! searched.
+//! been folded into rows is known by a place in the feed for each tenant; rows and the events after that place are read in
+//! one statement, so that what is read is exact at any moment, however far folding has come.
+//!
+//! There are rows of an hour, a day, a month and all time: for no condition, for each condition that an execution meets,
+//! and for all of them together. That is at most 24 rows for an execution and as many for a thousand like it. What is asked
+//! for by one condition is looked up. What is asked for by several is added up from the rows of the combinations that have
+//! one of those values, by an index: as many for each part of the time as executions have values of the other conditions
+//! in it, and never more than there are executions.
 
+mod cells;
 mod fold;
 mod read;
 mod recount;
+
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use entity::{code_version_run, execution, statistic};
@@ -25,6 +32,7 @@ use crate::domain::execution::{Mode, Status};
 use crate::domain::stats::{Figures, Histogram, Subject, Width};
 use crate::error::Result;
 
+pub use fold::Waiting;
 pub use read::{RegistryCounts, StatsOf, StatsQuery, StatsRow};
 pub use recount::Recount;
 
@@ -85,24 +93,36 @@ impl Counted {
     }
 }
 
+/// All tenants together.
+const EVERY_TENANT: &str = "";
+
+/// A row, or what is to be added to it.
+#[derive(Debug)]
+struct Row {
+    id: Uuid,
+    told: Told,
+    figures: Figures,
+}
+
 /// What tells the rows of one count apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Cell {
-    tenant_id: String,
-    subject: Subject,
+#[derive(Debug)]
+struct Told {
+    tenant_id: Arc<str>,
+    owner_id: Option<Arc<str>>,
+    code_agent_id: Option<Uuid>,
+    workflow_id: Option<Arc<str>>,
+    project_key: Option<Arc<str>>,
     width: Width,
     start: Timestamp,
     mode: Mode,
 }
 
-/// All tenants together.
-const EVERY_TENANT: &str = "";
-
-impl Cell {
+impl Told {
+    /// It begins with the tenant and the time: what is changed together lies together.
     fn id(&self) -> Uuid {
-        hash([
+        let mut id = hash([
             self.tenant_id.as_bytes(),
-            subject_id(&self.subject).as_bytes(),
+            conditions_id(self.conditions()).as_bytes(),
             match self.width {
                 Width::Hour => b"hour",
                 Width::Day => b"day",
@@ -115,36 +135,69 @@ impl Cell {
                 Mode::LocalRun => b"local",
             },
         ])
+        .into_bytes();
+        let hours = self.start.timestamp().div_euclid(3_600).to_be_bytes();
+        id[..3].copy_from_slice(&hash([self.tenant_id.as_bytes()]).as_bytes()[..3]);
+        id[3..6].copy_from_slice(&hours[5..]);
+        Uuid::from_bytes(id)
     }
 
-    fn row(self, id: Uuid, epoch: i32, figures: &Figures) -> statistic::ActiveModel {
+    fn conditions(&self) -> Conditions<'_> {
+        [
+            self.owner_id.as_ref().map(|id| id.as_bytes()),
+            self.code_agent_id.as_ref().map(|id| &id.as_bytes()[..]),
+            self.workflow_id.as_ref().map(|id| id.as_bytes()),
+            self.project_key.as_ref().map(|key| key.as_bytes()),
+        ]
+    }
+
+    /// `None` when it is found otherwise.
+    fn subject(&self) -> Option<Uuid> {
+        let conditions = self.conditions();
+        let count = conditions.iter().flatten().count();
+        (count < 2).then(|| conditions_id(conditions))
+    }
+}
+
+impl Row {
+    fn into_model(self, epoch: i32, figures: &Figures) -> statistic::ActiveModel {
+        let subject = self.told.subject();
+        let Told { tenant_id, owner_id, code_agent_id, workflow_id, project_key, width, start, mode } =
+            self.told;
+        let text = |text: Option<Arc<str>>| text.map(|text| text.to_string());
         statistic::ActiveModel {
-            id: Set(id),
+            id: Set(self.id),
             epoch: Set(epoch),
-            subject: Set(subject_id(&self.subject)),
-            tenant_id: Set(self.tenant_id),
-            width: Set(self.width),
-            start: Set(self.start),
-            mode: Set(self.mode),
-            owner_id: Set(self.subject.owner_id),
-            code_agent_id: Set(self.subject.code_agent_id),
-            workflow_id: Set(self.subject.workflow_id),
-            project_key: Set(self.subject.project_key),
+            subject: Set(subject),
+            tenant_id: Set(tenant_id.to_string()),
+            width: Set(width),
+            start: Set(start),
+            mode: Set(mode),
+            owner_id: Set(text(owner_id)),
+            code_agent_id: Set(code_agent_id),
+            workflow_id: Set(text(workflow_id)),
+            project_key: Set(text(project_key)),
             figures: Set(figures.encode()),
         }
     }
 }
 
-/// Conditions may be too long for an index, so that rows are found by what they hash to.
+/// Owner, code agent, workflow and project, as far as there is a condition.
+type Conditions<'c> = [Option<&'c [u8]>; 4];
+
 fn subject_id(subject: &Subject) -> Uuid {
     let Subject { owner_id, code_agent_id, workflow_id, project_key } = subject;
-    let parts = [
-        owner_id.as_ref().map(String::as_bytes),
+    conditions_id([
+        owner_id.as_ref().map(|id| id.as_bytes()),
         code_agent_id.as_ref().map(|id| &id.as_bytes()[..]),
-        workflow_id.as_ref().map(String::as_bytes),
-        project_key.as_ref().map(String::as_bytes),
-    ];
-    hash(parts.into_iter().flat_map(|part| match part {
+        workflow_id.as_ref().map(|id| id.as_bytes()),
+        project_key.as_ref().map(|key| key.as_bytes()),
+    ])
+}
+
+/// Conditions may be too long for an index, so that rows are found by what they hash to.
+fn conditions_id(conditions: Conditions<'_>) -> Uuid {
+    hash(conditions.into_iter().flat_map(|part| match part {
         // What is not there differs from what is empty.
         None => [&b"0"[..], b""],
         Some(part) => [&b"1"[..], part],

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use entity::{change_event, code_agent, code_publish, code_version, code_version_run, execution, statistic};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, FromQueryResult};
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::domain::execution::{Mode, Status};
 use crate::domain::stats::{Bucket, Figures, Span, Stretch, Subject, Width, parts};
 use crate::error::Result;
+use crate::store::dialect::Unfolded;
 use crate::store::scoped::{Part, Reader, ScopedSelect, any_of};
 
 /// Whose statistics: each has its own.
@@ -194,35 +195,36 @@ impl Reader<'_> {
             .filter(Condition::all().add_option(query.mode.map(|mode| C::Mode.eq(mode))))
     }
 
-    /// Which rows those are: by what their conditions hash to.
+    /// Which rows those are: by what their one condition hashes to, or by the values that are combined in them.
     fn subjects(&self, of: &StatsOf) -> Condition {
         use statistic::Column as C;
-        let owner_id = self.only_owner().map(str::to_owned);
         let mut by_tenant: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
-        match of {
-            StatsOf::Matching(subject) => {
-                let everybody = *subject == Subject::default() && self.reads_every_tenant();
+        match (of, self.only_owner()) {
+            (StatsOf::Matching(subject), _) if subject.is_combination() => {
+                // Who sees every tenant finds those that have one of the values, by its row of all time.
+                let tenants = self.reads_every_tenant().then(|| self.tenants_with(subject));
+                return combined()
+                    .add_option(tenants.map(|tenants| C::TenantId.in_subquery(tenants)))
+                    .add(STATISTIC.of(of));
+            }
+            (StatsOf::Matching(subject), _) => {
                 let id = subject_id(subject);
-                return match (everybody, self.reads_every_tenant()) {
-                    (true, _) => Condition::all().add(C::TenantId.eq(EVERY_TENANT)).add(C::Subject.eq(id)),
-                    (false, true) => Condition::all().add(self.dialect.ids_anywhere(C::Subject, &[id])),
-                    (false, false) => Condition::all().add(C::Subject.eq(id)),
+                return match (self.reads_every_tenant(), *subject == Subject::default()) {
+                    (true, true) => Condition::all().add(C::TenantId.eq(EVERY_TENANT)).add(C::Subject.eq(id)),
+                    (true, false) => self.subject_anywhere(id),
+                    (false, _) => Condition::all().add(C::Subject.eq(id)),
                 };
             }
-            StatsOf::CodeAgents(keys) => {
+            (_, Some(owner_id)) => return combined().add(C::OwnerId.eq(owner_id)).add(STATISTIC.of(of)),
+            (StatsOf::CodeAgents(keys), None) => {
                 for (tenant_id, id) in keys {
-                    let subject = Subject {
-                        code_agent_id: Some(*id),
-                        owner_id: owner_id.clone(),
-                        ..Subject::default()
-                    };
+                    let subject = Subject { code_agent_id: Some(*id), ..Subject::default() };
                     by_tenant.entry(tenant_id).or_default().push(subject_id(&subject));
                 }
             }
-            StatsOf::Projects(keys) => {
+            (StatsOf::Projects(keys), None) => {
                 for (tenant_id, key) in keys {
-                    let project_key = Some(key.clone());
-                    let subject = Subject { project_key, owner_id: owner_id.clone(), ..Subject::default() };
+                    let subject = Subject { project_key: Some(key.clone()), ..Subject::default() };
                     by_tenant.entry(tenant_id).or_default().push(subject_id(&subject));
                 }
             }
@@ -231,6 +233,29 @@ impl Reader<'_> {
             C::TenantId.eq(tenant_id).and(C::Subject.is_in(subjects))
         };
         any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
+    }
+
+    fn subject_anywhere(&self, id: Uuid) -> Condition {
+        use statistic::Column as C;
+        Condition::all()
+            .add(self.dialect.ids_anywhere(C::Subject, &[id]))
+            .add(Expr::cust("subject IS NOT NULL"))
+    }
+
+    fn tenants_with(&self, subject: &Subject) -> SelectStatement {
+        use statistic::Column as C;
+        let Subject { code_agent_id, workflow_id, project_key, .. } = subject.clone();
+        let one = match (code_agent_id, &workflow_id) {
+            (Some(_), _) => Subject { code_agent_id, ..Subject::default() },
+            (None, Some(_)) => Subject { workflow_id, ..Subject::default() },
+            (None, None) => Subject { project_key, ..Subject::default() },
+        };
+        Query::select()
+            .column(C::TenantId)
+            .from(statistic::Entity)
+            .cond_where(self.subject_anywhere(subject_id(&one)))
+            .and_where(C::Width.eq(Width::All))
+            .take()
     }
 
     /// What has changed since.
@@ -248,8 +273,15 @@ impl Reader<'_> {
             workflow: C::WorkflowId,
             project: C::ProjectKey,
         };
+        let unfolded = match (self.tenant_id(), &query.of) {
+            (Some(tenant_id), _) => Unfolded::Tenant(tenant_id),
+            (None, StatsOf::Matching(subject)) if *subject == Subject::default() => {
+                Unfolded::Tenant(EVERY_TENANT)
+            }
+            (None, _) => Unfolded::Each,
+        };
         self.select::<change_event::Entity>()
-            .filter(self.dialect.unfolded())
+            .filter(self.dialect.unfolded(unfolded))
             .filter(C::Hour.is_not_null())
             .filter(within(C::Hour, hours))
             .filter(columns.of(&query.of))
@@ -289,6 +321,19 @@ impl Reader<'_> {
             .filter(Condition::all().add_option(query.mode.map(|mode| C::Mode.eq(mode))))
             .part(expressions)
     }
+}
+
+const STATISTIC: Columns<statistic::Column> = Columns {
+    tenant: statistic::Column::TenantId,
+    owner: statistic::Column::OwnerId,
+    code_agent: statistic::Column::CodeAgentId,
+    workflow: statistic::Column::WorkflowId,
+    project: statistic::Column::ProjectKey,
+};
+
+/// The rows of several conditions, as their indexes have it.
+fn combined() -> Condition {
+    Condition::all().add(Expr::cust("subject IS NULL"))
 }
 
 impl<C: ColumnTrait> Columns<C> {

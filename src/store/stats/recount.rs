@@ -2,33 +2,41 @@
 //!
 //! A recount builds rows of the next epoch beside those that count, so that everybody reads on. Whoever recounts holds a
 //! lease: nothing is folded meanwhile, and what changes waits in the feed, where it is read from. The executions are read
-//! at one moment, in a transaction that sees no later change; what of the feed had not been folded by then is taken away
-//! again, so that the new rows are at the same place in the feed as the old ones, and must be equal to them. The new
+//! at one moment, in a transaction that sees no later change, and added up in memory, so that hardly a row is written twice;
+//! what of the feed had not been folded by then is taken away again, so that the new rows are at the same places in the feed
+//! as the old ones, and must be equal to them. The new
 //! epoch begins to count in one small transaction. A recount that dies leaves rows that count for nothing; the next one
 //! removes them.
 
-use entity::{change_event, execution, statistic};
+use std::collections::HashMap;
+
+use entity::{change_event, execution, statistic, statistic_place};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    AccessMode, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IsolationLevel,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionOptions, TransactionTrait as _,
+    AccessMode, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, FromQueryResult,
+    IsolationLevel, QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionOptions,
+    TransactionTrait as _,
 };
 use uuid::Uuid;
 
-use super::figures_of;
-use super::fold::Cells;
+use super::cells::{Cells, Of};
+use super::fold::{Change, place_of};
+use super::{Counted, EVERY_TENANT};
 use crate::clock::{Timestamp, new_id, now};
-use crate::domain::limits::{STATS_RECOUNT_EXECUTIONS, STATS_RECOUNT_LEASE_SECONDS};
-use crate::domain::stats::Subject;
+use crate::domain::execution::{Mode, Status};
+use crate::domain::limits::{
+    STATS_RECOUNT_CELLS, STATS_RECOUNT_EXECUTIONS, STATS_RECOUNT_LEASE_SECONDS, STATS_RECOUNT_ROWS,
+};
+use crate::domain::stats::Figures;
 use crate::error::{Error, Result};
 use crate::store::dialect::Dialect;
-use crate::store::executions::ExecutionRow;
 use crate::store::failure::failed;
+use crate::store::feed::FeedPosition;
 use crate::store::write::delete;
 use crate::store::{Store, WriteTx};
 
 /// Rows that are compared or removed at once.
-const ROWS_AT_ONCE: u64 = 2_000;
+const ROWS_AT_ONCE: u64 = 5_000;
 
 /// What a recount has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +184,18 @@ impl Lease {
         tx.save_statistics_state(state).await
     }
 
+    /// Adds to the rows of an epoch that does not count yet, a transaction for some of them each.
+    async fn add(&self, epoch: i32, cells: Cells) -> Result<()> {
+        let mut rows = cells.into_rows().into_iter();
+        while rows.len() > 0 {
+            let tx = self.store.begin().await?;
+            self.renew_in(&tx).await?;
+            tx.add_to_statistics(epoch, rows.by_ref().take(STATS_RECOUNT_ROWS).collect()).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
     async fn held(&self, tx: &WriteTx) -> Result<entity::statistic_state::Model> {
         let state = tx.lock_statistics().await?;
         if state.recount_id != Some(self.id) {
@@ -227,34 +247,62 @@ impl Moment {
     async fn count(&self, lease: &Lease, epoch: i32, note: impl Fn(u64) + Send) -> Result<u64> {
         let mut executions = 0;
         let mut last = (String::new(), Uuid::nil());
+        let mut cells = Cells::default();
         loop {
             let rows = self.executions_after(&last).await?;
             let Some(end) = rows.last() else { break };
             last = (end.tenant_id.clone(), end.id);
-            executions += rows.iter().filter(|row| row.discard_at.is_none()).count() as u64;
-            self.add(lease, epoch, totals(&rows)).await?;
+            for row in &rows {
+                if row.discard_at.is_none() {
+                    let (of, figures) = row.figures();
+                    cells.add(of, &figures);
+                    cells.add_to_every_tenant(of, &figures);
+                    executions += 1;
+                }
+            }
+            if cells.len() >= STATS_RECOUNT_CELLS {
+                lease.add(epoch, std::mem::take(&mut cells)).await?;
+            }
             note(executions);
         }
-        self.take_unfolded_away(lease, epoch).await?;
+        self.take_unfolded_away(&mut cells).await?;
+        lease.add(epoch, cells).await?;
         Ok(executions)
     }
 
-    async fn add(&self, lease: &Lease, epoch: i32, cells: Cells) -> Result<()> {
-        let tx = lease.store.begin().await?;
-        lease.renew_in(&tx).await?;
-        tx.add_to_statistics(epoch, cells).await?;
-        tx.commit().await
-    }
-
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
-    async fn executions_after(&self, (tenant_id, id): &(String, Uuid)) -> Result<Vec<ExecutionRow>> {
+    async fn executions_after(&self, (tenant_id, id): &(String, Uuid)) -> Result<Vec<Execution>> {
         use execution::Column as C;
         let place = Expr::tuple([Expr::val(tenant_id.as_str()), Expr::val(*id)]);
+        let columns = [
+            C::TenantId,
+            C::Id,
+            C::OwnerId,
+            C::CodeAgentId,
+            C::CodeVersion,
+            C::WorkflowId,
+            C::ProjectKey,
+            C::Mode,
+            C::Status,
+            C::CreatedAt,
+            C::InputTokens,
+            C::CachedInputTokens,
+            C::OutputTokens,
+            C::CostMicrousd,
+            C::DurationMs,
+            C::VisualEnabled,
+            C::VisualEventsCaptured,
+            C::VisualStreamDurationMs,
+            C::DiscardAt,
+        ];
         execution::Entity::find()
+            .select_only()
+            .columns(columns)
             .filter(Expr::tuple([C::TenantId.into_expr(), C::Id.into_expr()]).gt(place))
             .order_by_asc(C::TenantId)
             .order_by_asc(C::Id)
             .limit(STATS_RECOUNT_EXECUTIONS)
+            .into_model()
             .all(&self.inner)
             .await
             .map_err(failed)
@@ -262,41 +310,87 @@ impl Moment {
 
     /// The changes that the rows that count do not have yet are in the executions already.
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
-    async fn take_unfolded_away(&self, lease: &Lease, epoch: i32) -> Result<()> {
-        use change_event::Column as C;
+    async fn take_unfolded_away(&self, cells: &mut Cells) -> Result<()> {
         let state = super::fold::the_state().one(&self.inner).await.map_err(failed)?;
-        let mut place = state.map(|state| (state.xid, state.seq)).ok_or_else(super::fold::no_state)?;
+        let floor = place_of(&state.ok_or_else(super::fold::no_state)?);
+        let places = statistic_place::Entity::find().all(&self.inner).await.map_err(failed)?;
+        let place =
+            |row: statistic_place::Model| (row.tenant_id, FeedPosition { xid: row.xid, seq: row.seq });
+        let places: HashMap<_, _> = places.into_iter().map(place).collect();
+        let place_of = |tenant_id: &str| places.get(tenant_id).copied().unwrap_or(floor);
+        let mut after = floor;
         loop {
-            let events = change_event::Entity::find()
-                .filter(self.dialect.feed_after(place.0, place.1))
-                .order_by_asc(C::Xid)
-                .order_by_asc(C::Seq)
+            let changes: Vec<Change> = Change::select(change_event::Entity::find())
+                .filter(self.dialect.feed_after(after.xid, after.seq))
                 .limit(STATS_RECOUNT_EXECUTIONS)
+                .into_model()
                 .all(&self.inner)
                 .await
                 .map_err(failed)?;
-            let Some(end) = events.last() else { return Ok(()) };
-            place = (end.xid, end.seq);
-            let mut cells = Cells::default();
-            for event in &events {
-                cells.add_event(event, false)?;
+            let Some(end) = changes.last() else { return Ok(()) };
+            after = end.position();
+            for change in &changes {
+                let Some((of, figures)) = change.figures()? else { continue };
+                let figures = figures.negated();
+                if change.position() > place_of(&change.tenant_id) {
+                    cells.add(of, &figures);
+                }
+                if change.position() > place_of(EVERY_TENANT) {
+                    cells.add_to_every_tenant(of, &figures);
+                }
             }
-            self.add(lease, epoch, cells).await?;
         }
     }
 }
 
-/// What a page of executions adds to each row.
-fn totals(rows: &[ExecutionRow]) -> Cells {
-    let mut cells = Cells::default();
-    for row in rows {
-        let subject = Subject {
-            owner_id: Some(row.owner_id.clone()),
-            code_agent_id: row.code_agent_id,
-            workflow_id: row.workflow_id.clone(),
-            project_key: row.project_key.clone(),
+/// What of an execution is counted, and by what.
+#[derive(Debug, FromQueryResult)]
+struct Execution {
+    tenant_id: String,
+    id: Uuid,
+    owner_id: String,
+    code_agent_id: Option<Uuid>,
+    code_version: Option<i32>,
+    workflow_id: Option<String>,
+    project_key: Option<String>,
+    mode: Mode,
+    status: Status,
+    created_at: Timestamp,
+    input_tokens: i64,
+    cached_input_tokens: i64,
+    output_tokens: i64,
+    cost_microusd: i64,
+    duration_ms: Option<i64>,
+    visual_enabled: bool,
+    visual_events_captured: i64,
+    visual_stream_duration_ms: i64,
+    discard_at: Option<Timestamp>,
+}
+
+impl Execution {
+    fn figures(&self) -> (Of<'_>, Figures) {
+        let of = Of {
+            tenant_id: &self.tenant_id,
+            owner_id: &self.owner_id,
+            code_agent_id: self.code_agent_id,
+            workflow_id: self.workflow_id.as_deref(),
+            project_key: self.project_key.as_deref(),
+            mode: self.mode,
+            time: self.created_at,
         };
-        cells.add(&row.tenant_id, &subject, row.mode, row.created_at, &figures_of(row));
+        let counted = Counted {
+            status: self.status,
+            has_code_agent: self.code_agent_id.is_some(),
+            has_code_version: self.code_version.is_some(),
+            input_tokens: self.input_tokens,
+            cached_input_tokens: self.cached_input_tokens,
+            output_tokens: self.output_tokens,
+            cost_microusd: self.cost_microusd,
+            duration_ms: self.duration_ms,
+            visual_enabled: self.visual_enabled,
+            visual_events_captured: self.visual_events_captured,
+            visual_stream_duration_ms: self.visual_stream_duration_ms,
+        };
+        (of, counted.figures())
     }
-    cells
 }

@@ -433,6 +433,12 @@ pub(super) async fn check_everything(team: &Team, agents: &[String], when: &str)
             json!({ "codeAgentId": agents[0] }),
             json!({ "workflowId": "workflow 1" }),
             json!({ "projectKey": "b" }),
+            json!({ "ownerId": Team::OWNER, "workflowId": "workflow 1" }),
+            json!({ "ownerId": Team::OWNER, "projectKey": "a" }),
+            json!({ "codeAgentId": agents[0], "workflowId": "workflow 2" }),
+            json!({ "codeAgentId": agents[1], "projectKey": "b", "mode": "CLOUD_RUN" }),
+            json!({ "workflowId": "workflow 0", "projectKey": "c" }),
+            json!({ "workflowId": "workflow 0", "projectKey": "b", "codeAgentId": agents[1] }),
             json!({ "projectKey": "a", "workflowId": "workflow 0", "codeAgentId": agents[0], "ownerId": Team::OWNER, "mode": "CLOUD_RUN" }),
             json!({ "workflowId": "nothing" }),
         ];
@@ -440,14 +446,19 @@ pub(super) async fn check_everything(team: &Team, agents: &[String], when: &str)
             filters.push(json!({ "from": from, "to": to }));
             filters.push(json!({ "from": from, "to": to, "codeAgentId": agents[0] }));
             filters.push(json!({ "from": from, "to": to, "projectKey": "b", "mode": "CLOUD_RUN" }));
+            filters.push(json!({ "from": from, "to": to, "projectKey": "a", "workflowId": "workflow 1" }));
         }
         for filter in filters {
             let expected = Counted::of(matching(&all, &filter));
             expected.check(&stats(client, filter.clone()).await, &format!("{filter} as {name}, {when}"));
         }
-        check_series(client, &all, &format!("{name}, {when}")).await;
+        check_series(client, &json!({}), &all, &format!("{name}, {when}")).await;
     }
-    check_pages(&team.owner, &executions(&team.owner).await, when).await;
+    let all = executions(&team.owner).await;
+    let combined = json!({ "projectKey": "b", "codeAgentId": agents[0] });
+    let of_them: Vec<_> = matching(&all, &combined).cloned().collect();
+    check_series(&team.owner, &combined, &of_them, &format!("{combined}, {when}")).await;
+    check_pages(&team.owner, &all, when).await;
 }
 
 /// Some that cut through hours, and some that do not.
@@ -506,7 +517,7 @@ fn passes(execution: &Value, filter: &Value, (from, to): (Option<i64>, Option<i6
 }
 
 /// Each point is what counting its time gives, and no time is missing.
-async fn check_series(client: &Client, all: &[Value], what: &str) {
+async fn check_series(client: &Client, filter: &Value, all: &[Value], what: &str) {
     let document = format!(
         "query ($filter: StatsFilter) {{ stats(filter: $filter) {{ totalExecutions
             days: series(by: DAY) {{ start end stats {{ {STATS} hours: series(by: HOUR) {{ start end stats {{ {STATS} }} }} }} }}
@@ -517,9 +528,9 @@ async fn check_series(client: &Client, all: &[Value], what: &str) {
         let is_open = from.is_none();
         if is_open {
             // Its hours would be too many.
-            let days =
-                "{ stats { totalExecutions series(by: DAY) { start end stats { totalExecutions } } } }";
-            let found = client.query(days, json!({})).await["stats"].take();
+            let days = "query ($filter: StatsFilter) { stats(filter: $filter) {
+                totalExecutions series(by: DAY) { start end stats { totalExecutions } } } }";
+            let found = client.query(days, json!({ "filter": filter })).await["stats"].take();
             let points = found["series"].as_array().expect("it is a list");
             let counts =
                 points.iter().map(|point| point["stats"]["totalExecutions"].as_i64().expect("a number"));
@@ -528,7 +539,9 @@ async fn check_series(client: &Client, all: &[Value], what: &str) {
             assert!(points.windows(2).all(|two| two[0]["end"] == two[1]["start"]));
             continue;
         }
-        let found = client.query(&document, json!({ "filter": { "from": from } })).await["stats"].take();
+        let mut within = filter.clone();
+        within["from"] = json!(from);
+        let found = client.query(&document, json!({ "filter": within })).await["stats"].take();
         let days = found["days"].as_array().expect("it is a list");
         assert!(days.windows(2).all(|two| two[0]["end"] == two[1]["start"]), "{what}");
         for day in days {

@@ -9,6 +9,7 @@ for_each_backend!(
     a_recount_agrees_while_the_server_works,
     a_recount_puts_right_what_is_wrong,
     executions_from_before_there_were_statistics_are_counted,
+    statistics_in_the_rows_of_before_are_counted_anew,
 );
 
 for_postgres!(a_database_that_was_copied_into_another_cluster_is_counted_anew);
@@ -54,17 +55,25 @@ async fn a_recount_puts_right_what_is_wrong(server: Server) {
 }
 
 async fn executions_from_before_there_were_statistics_are_counted(server: Server) {
-    let team = Team::of(&server);
+    counted_after_a_change_of_the_schema(&server, &schema_changes_from(6)).await;
+}
+
+async fn statistics_in_the_rows_of_before_are_counted_anew(server: Server) {
+    counted_after_a_change_of_the_schema(&server, &schema_changes_from(11)).await;
+}
+
+async fn counted_after_a_change_of_the_schema(server: &Server, steps: &str) {
+    let team = Team::of(server);
     let agents = vec![agent(&team.owner).await, agent(&team.owner).await];
     work(team.owner.clone(), agents.clone()).await;
     server.kill9();
-    let output = server.run(&["migrate", "--down", &schema_changes_from(6)]).await;
+    let output = server.run(&["migrate", "--down", steps]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     server.restart().await;
     let team = team.after_a_restart();
     complete(&team).await;
     check_everything(&team, &agents, "after the upgrade").await;
-    assert!(recount(&server).await.contains("agreed"));
+    assert!(recount(server).await.contains("agreed"));
 }
 
 /// Waits until it is all counted; until then the server says that it does not know.

@@ -31,6 +31,13 @@ async fn where_members_see_only_their_own_they_count_only_their_own(backend: Bac
         let agents = "{ codeAgents { nodes { stats { totalExecutions } } } }";
         let found = team.colleague.query(agents, json!({})).await;
         assert_eq!(found["codeAgents"]["nodes"][0]["stats"]["totalExecutions"], 1);
+        let projects =
+            "{ projects { nodes { stats { totalExecutions series(by: DAY) { stats { queued } } } } } }";
+        for (client, count) in [(&team.owner, 3), (&team.admin, 4)] {
+            let found = client.query(projects, json!({})).await["projects"]["nodes"][0]["stats"].take();
+            assert_eq!(found["totalExecutions"], count);
+            assert_eq!(found["series"].as_array().map(Vec::len), Some(1));
+        }
         summed_up(&server).await;
     }
 }
@@ -41,9 +48,12 @@ async fn the_service_role_counts_every_tenant(server: Server) {
         client.start(json!({ "workflowId": "shared", "projectKey": "same key" })).await;
     }
     for _ in 0..2 {
-        for filter in
-            [json!({}), json!({ "workflowId": "shared" }), json!({ "from": "2020-01-01T00:00:00Z" })]
-        {
+        for filter in [
+            json!({}),
+            json!({ "workflowId": "shared" }),
+            json!({ "workflowId": "shared", "projectKey": "same key" }),
+            json!({ "from": "2020-01-01T00:00:00Z" }),
+        ] {
             assert_eq!(stats(&team.service, filter.clone()).await["totalExecutions"], 2, "{filter}");
             assert_eq!(stats(&team.owner, filter).await["totalExecutions"], 1);
         }
