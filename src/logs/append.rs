@@ -13,12 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::clock::now;
-use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
+use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX, LIVE_BYTES_MAX};
 use crate::domain::stream::StreamKind;
 use crate::error::{Code, Error, Result};
-use crate::event::{Topic, Wakeups};
+use crate::event::{AppendedHere, Topic, Wakeups};
 use crate::monitor;
-use crate::store::{Append, Appended, GroupFailure, Store};
+use crate::store::{Append, Appended, GroupFailure, LogChunk, Store};
 
 /// Calls that may wait; further ones wait to be let in.
 const WAITING_CALLS_MAX: usize = 4_096;
@@ -195,16 +195,36 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
     let began = Instant::now();
     let results = store_calls(store, &calls).await;
     note_appended(&calls, &results, began.elapsed());
-    let grown = calls
-        .iter()
-        .zip(&results)
-        .filter(|(_, result)| result.as_ref().is_ok_and(|appended| appended.lines > 0))
-        .map(|(call, _)| Topic::stream(call.lines.kind(), call.execution_id));
-    wakeups.announce(grown);
+    announce(&calls, &results, wakeups);
     for ((answer, _bytes), result) in answers.into_iter().zip(results) {
         // The caller may have gone; its lines are stored all the same.
         let _ = answer.send(result);
     }
+}
+
+/// Tells followers of what is new, in the order in which it was numbered.
+fn announce(calls: &[Append], results: &[Result<Appended>], wakeups: &Wakeups) {
+    let mut followed_elsewhere = Vec::new();
+    for (call, result) in calls.iter().zip(results) {
+        let Ok(appended) = result else { continue };
+        if appended.lines == 0 {
+            continue;
+        }
+        let topic = Topic::stream(call.lines.kind(), call.execution_id);
+        if !wakeups.is_followed(&topic) || appended.bytes > LIVE_BYTES_MAX {
+            followed_elsewhere.push(topic);
+            continue;
+        }
+        let skipped = call.lines.len() - appended.lines;
+        let numbered = call.lines.number(skipped, appended.next_seq - appended.lines as i64);
+        let here = numbered.into_iter().map(|lines| AppendedHere {
+            tenant_id: call.tenant_id.clone(),
+            owner_id: appended.owner_id.clone(),
+            chunk: LogChunk::appended(call.execution_id, call.lines.kind(), lines),
+        });
+        wakeups.announce_appended(topic, here.collect());
+    }
+    wakeups.announce(followed_elsewhere);
 }
 
 fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration) {
@@ -281,11 +301,12 @@ mod tests {
             if calls.iter().any(|call| self.on.contains(call)) {
                 return Err((self.fails_with)());
             }
-            Ok(calls
-                .iter()
-                .map(|call| Ok(Appended { next_seq: i64::from(*call), lines: 1, bytes: 9 }))
-                .collect())
+            Ok(calls.iter().map(|call| Ok(appended(i64::from(*call)))).collect())
         }
+    }
+
+    fn appended(next_seq: i64) -> Appended {
+        Appended { owner_id: "o".into(), next_seq, lines: 1, bytes: 9 }
     }
 
     async fn store(fails_with: fn() -> GroupFailure, on: &'static [u8]) -> (Vec<Option<Code>>, Vec<Vec<u8>>) {
@@ -335,7 +356,7 @@ mod tests {
                 *asked += 1;
                 match *asked {
                     1 => Err(Error::internal("a fault").into()),
-                    2 => Ok(calls.iter().map(|_| Ok(Appended { next_seq: 1, lines: 1, bytes: 9 })).collect()),
+                    2 => Ok(calls.iter().map(|_| Ok(appended(1))).collect()),
                     _ => Err(away().into()),
                 }
             }
