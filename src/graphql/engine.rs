@@ -21,11 +21,13 @@ use uuid::Uuid;
 use crate::auth::Viewer;
 use crate::domain::limits::{GRAPHQL_ERRORS_MAX, REQUEST_TIME_SECONDS_MAX};
 use crate::error::Error;
+use crate::logs::TailPlace;
 use crate::monitor;
 
 use super::budget::Budget;
 use super::error::{code_of, complete, is_field_error, server_error};
 use super::guard::{Guard, GuardedRequest, OperationKind, Params};
+use super::shared::{Groups, Subscriber};
 
 /// The outcome of an operation without errors, in metrics.
 const OK: &str = "ok";
@@ -54,6 +56,23 @@ pub enum Outcome {
     Refused(Refusal),
     /// It was executed, perhaps with errors in some fields.
     Executed(Response),
+}
+
+/// What a subscription says.
+#[derive(Debug)]
+pub enum Event {
+    Outcome(Box<Outcome>),
+    /// An outcome without errors that was executed for several that are alike, as it is sent.
+    Shared(Arc<str>),
+}
+
+impl Event {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Outcome(outcome) => outcome.word(),
+            Self::Shared(_) => OK,
+        }
+    }
 }
 
 /// The answer to a request that was not executed: its errors.
@@ -150,6 +169,7 @@ struct Inner {
     schema: Box<dyn Run>,
     guard: Guard,
     request_data: Box<dyn RequestData>,
+    groups: Groups,
 }
 
 impl Engine {
@@ -164,7 +184,8 @@ impl Engine {
         S: SubscriptionType + 'static,
     {
         let guard = Guard::new(&schema.sdl())?;
-        Ok(Self(Arc::new(Inner { schema: Box::new(schema), guard, request_data: Box::new(request_data) })))
+        let (schema, request_data) = (Box::new(schema), Box::new(request_data));
+        Ok(Self(Arc::new(Inner { schema, guard, request_data, groups: Groups::default() })))
     }
 
     /// Lets a request pass to execution, or gives the answer that refuses it.
@@ -217,22 +238,42 @@ impl Engine {
 
     /// Follows a subscription. When the first outcome is a refusal it is also the last. Poll it inside
     /// [`Self::span`], so that what resolvers log can be found.
+    ///
+    /// Subscriptions that are alike may be executed once for all: see [`super::shared`].
     pub fn subscribe(
         &self,
         request_id: RequestId,
         viewer: Option<&Viewer>,
         guarded: GuardedRequest,
-    ) -> impl Stream<Item = Outcome> + Send + use<> {
-        let events = self.0.schema.subscribe(self.request(request_id, viewer, guarded));
+    ) -> impl Stream<Item = Event> + Send + use<> {
         let mut running = monitor::Subscription::begun(OK);
-        AssertUnwindSafe(events).catch_unwind().map(move |event| {
-            let outcome = match event {
+        Subscriber::new(self.clone(), request_id, viewer, guarded).events().map(move |event| {
+            running.note(event.word());
+            event
+        })
+    }
+
+    /// Executes a subscription for one subscriber; a tail says at `place` where it stands.
+    pub(super) fn run_subscription(
+        &self,
+        request_id: RequestId,
+        viewer: Option<&Viewer>,
+        guarded: GuardedRequest,
+        place: TailPlace,
+    ) -> BoxStream<'static, Box<Outcome>> {
+        let request = self.request(request_id, viewer, guarded).data(place);
+        let outcome = move |event: Result<Response, Box<dyn Any + Send>>| {
+            Box::new(match event {
                 Ok(response) => Outcome::of_response(request_id, response),
                 Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
-            };
-            running.note(outcome.word());
-            outcome
-        })
+            })
+        };
+        AssertUnwindSafe(self.0.schema.subscribe(request)).catch_unwind().map(outcome).boxed()
+    }
+
+    /// Subscriptions that are alike.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.0.groups
     }
 
     /// The span of one request, around everything that it does.

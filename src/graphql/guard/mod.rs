@@ -71,6 +71,7 @@ impl OperationKind {
 /// A request that may be executed: the only thing that [`super::Engine`] runs, made only by [`Guard::check`].
 pub struct GuardedRequest {
     kind: OperationKind,
+    text: String,
     operation_name: Option<String>,
     document: ExecutableDocument,
     variables: Variables,
@@ -88,6 +89,34 @@ impl GuardedRequest {
         self.operation_name.as_deref()
     }
 
+    /// What makes subscriptions alike that follow the same thing, wherever each of them began; `None` for what cannot be
+    /// compared.
+    pub(super) fn sameness(&self) -> Option<Sameness> {
+        if self.kind != OperationKind::Subscription || !self.uploads.is_empty() {
+            return None;
+        }
+        let operation = chosen_operation(&self.document, self.operation_name.as_deref()).ok()?;
+        let mut others = self.variables.clone();
+        for name in subscription::variables_for_the_start(operation, &self.text) {
+            others.remove(&name);
+        }
+        Some(Sameness {
+            query: self.text.as_str().into(),
+            operation_name: self.operation_name.clone(),
+            variables: serde_json::to_string(&others).ok()?,
+        })
+    }
+
+    /// The request as it came.
+    pub(super) fn to_params(&self) -> Params {
+        Params {
+            query: self.text.clone(),
+            operation_name: self.operation_name.clone(),
+            variables: self.variables.clone(),
+            uploads: Vec::new(),
+        }
+    }
+
     pub(super) fn into_request(self) -> Request {
         let mut request = Request::new(String::new()).variables(self.variables);
         request.operation_name = self.operation_name;
@@ -95,6 +124,14 @@ impl GuardedRequest {
         request.set_parsed_query(self.document);
         request
     }
+}
+
+/// The document, the operation and its variables, but for those that only say where to begin.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sameness {
+    query: Box<str>,
+    operation_name: Option<String>,
+    variables: String,
 }
 
 /// The rules, with what they must know of the schema.
@@ -132,6 +169,7 @@ impl Guard {
         coerce::check_variables(&self.input_types, operation, &params.variables, params.uploads.len())?;
         Ok(GuardedRequest {
             kind,
+            text: params.query,
             operation_name: params.operation_name,
             document,
             variables: params.variables,
