@@ -4,7 +4,7 @@ use super::{Role, Viewer, tenant_of};
 use crate::error::Error;
 
 /// Which rows can be read. Only a [`Viewer`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     tenant_id: Option<String>,
     owner_id: Option<String>,

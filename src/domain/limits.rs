@@ -158,6 +158,18 @@ pub const TAIL_BATCH_BYTES_MAX: Limit = limit("tail_batch_bytes_max", 256 * 1024
 /// Stored text that a tail looks through without a word; then it says where it is, so that a client need not begin
 /// again after a cut.
 pub const TAIL_SILENT_BYTES_MAX: Limit = limit("tail_silent_bytes_max", 4 * 1024 * 1024);
+/// Newest entries of a stream that somebody follows that are kept in memory, so that its followers need not read them.
+pub const LIVE_CHUNKS_MAX: usize = 32;
+/// Their text: what came faster than a follower reads is read from the database.
+pub const LIVE_BYTES_MAX: usize = 32 * 1024;
+/// Messages of a shared subscription that wait for the slowest of its followers; one that is slower goes its own way.
+pub const SHARED_EVENTS_MAX: usize = 16;
+/// Their text, but for one message at least.
+pub const SHARED_EVENTS_BYTES_MAX: usize = 1024 * 1024;
+/// With so many messages before it a follower is behind; while most are, the shared subscription waits, and gathers.
+pub const SHARED_UNREAD_EVENTS_MAX: usize = 2;
+/// How long it waits for them.
+pub const SHARED_WAIT_MILLISECONDS_MAX: u64 = 50;
 /// How long the change feed is kept; a cursor older than that has expired.
 pub const FEED_RETENTION_HOURS: i64 = 24;
 /// How long open subscriptions can still read an execution that is not kept after it has ended.
@@ -380,7 +392,7 @@ pub const SOCKET_MESSAGE_BYTES_MAX: Limit = limit("socket_message_bytes_max", 10
 /// Operations that run on one WebSocket at once.
 pub const SOCKET_OPERATIONS_MAX: Limit = limit("socket_operations_max", 100);
 /// Frames that wait for a client to read them; operations pause while it is full.
-pub const SOCKET_QUEUE_FRAMES_MAX: Limit = limit("socket_queue_frames_max", 64);
+pub const SOCKET_QUEUE_FRAMES_MAX: Limit = limit("socket_queue_frames_max", 16);
 /// The reason of a close frame, by RFC 6455.
 pub const SOCKET_CLOSE_REASON_BYTES_MAX: Limit = limit("socket_close_reason_bytes_max", 123);
 

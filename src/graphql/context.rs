@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::budget::Budget;
 use crate::auth::Viewer;
 use crate::error::{Error, Result};
+use crate::logs::TailPlace;
 use crate::service::Service;
 
 /// What resolvers ask of their context.
@@ -18,6 +19,9 @@ pub(super) trait ContextExt {
 
     /// What Runledger does.
     fn service(&self) -> &Service;
+
+    /// Where the tail that this request runs is to say where it stands.
+    fn tail_place(&self) -> TailPlace;
 
     /// Notes that `field` puts so many bytes of stored text into the answer.
     ///
@@ -33,6 +37,10 @@ impl ContextExt for Context<'_> {
 
     fn service(&self) -> &Service {
         self.data_unchecked()
+    }
+
+    fn tail_place(&self) -> TailPlace {
+        self.data_opt::<TailPlace>().cloned().unwrap_or_default()
     }
 
     fn charge(&self, field: &'static str, bytes: usize) -> Result<()> {

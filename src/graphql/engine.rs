@@ -23,11 +23,13 @@ use uuid::Uuid;
 use crate::auth::Viewer;
 use crate::domain::limits::{GRAPHQL_ERRORS_MAX, REQUEST_TIME_SECONDS_MAX};
 use crate::error::Error;
+use crate::logs::TailPlace;
 use crate::monitor;
 
 use super::budget::Budget;
 use super::error::{code_of, complete, is_field_error, server_error};
 use super::guard::{Guard, GuardedRequest, OperationKind, Params};
+use super::shared::{Groups, Subscriber};
 
 /// The outcome of an operation without errors, in metrics.
 const OK: &str = "ok";
@@ -56,6 +58,23 @@ pub enum Outcome {
     Refused(Refusal),
     /// It was executed, perhaps with errors in some fields.
     Executed(Response),
+}
+
+/// What a subscription says.
+#[derive(Debug)]
+pub enum Event {
+    Outcome(Box<Outcome>),
+    /// An outcome without errors that was executed for several that are alike, as it is sent.
+    Shared(Arc<str>),
+}
+
+impl Event {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Outcome(outcome) => outcome.word(),
+            Self::Shared(_) => OK,
+        }
+    }
 }
 
 /// The answer to a request that was not executed: its errors.
@@ -155,6 +174,7 @@ struct Inner {
     trusting: Box<dyn Run>,
     guard: Guard,
     request_data: Box<dyn RequestData>,
+    groups: Groups,
 }
 
 impl Engine {
@@ -178,6 +198,7 @@ impl Engine {
             trusting: Box::new(schema(ValidationMode::Fast)),
             guard,
             request_data: Box::new(request_data),
+            groups: Groups::default(),
         })))
     }
 
@@ -203,7 +224,7 @@ impl Engine {
         &self,
         request_id: RequestId,
         viewer: Option<&Viewer>,
-        mut guarded: GuardedRequest,
+        guarded: GuardedRequest,
     ) -> Outcome {
         if guarded.kind() == OperationKind::Subscription {
             let message = "subscriptions are served on a WebSocket (graphql-transport-ws)";
@@ -240,29 +261,51 @@ impl Engine {
 
     /// Follows a subscription. When the first outcome is a refusal it is also the last. Poll it inside
     /// [`Self::span`], so that what resolvers log can be found.
+    ///
+    /// Subscriptions that are alike may be executed once for all: see [`super::shared`].
     pub fn subscribe(
         &self,
         request_id: RequestId,
         viewer: Option<&Viewer>,
-        mut guarded: GuardedRequest,
-    ) -> impl Stream<Item = Outcome> + Send + use<> {
+        guarded: GuardedRequest,
+    ) -> impl Stream<Item = Event> + Send + use<> {
+        let mut running = monitor::Subscription::begun(OK);
+        Subscriber::new(self.clone(), request_id, viewer, guarded).events().map(move |event| {
+            running.note(event.word());
+            event
+        })
+    }
+
+    /// Executes a subscription for one subscriber; a tail says at `place` where it stands.
+    pub(super) fn run_subscription(
+        &self,
+        request_id: RequestId,
+        viewer: Option<&Viewer>,
+        guarded: GuardedRequest,
+        place: TailPlace,
+    ) -> BoxStream<'static, Box<Outcome>> {
         let mut unproven = guarded.unproven();
         let schema = self.schema(unproven.is_some());
-        let events = schema.subscribe(self.request(request_id, viewer, guarded));
-        let engine = self.clone();
+        let events = schema.subscribe(self.request(request_id, viewer, guarded).data(place));
+        // A stranger's documents are not worth remembering.
         let is_known = viewer.is_some();
-        let mut running = monitor::Subscription::begun(OK);
-        AssertUnwindSafe(events).catch_unwind().map(move |event| {
-            let outcome = match event {
+        let engine = self.clone();
+        let outcome = move |event: Result<Response, Box<dyn Any + Send>>| {
+            let outcome = Box::new(match event {
                 Ok(response) => Outcome::of_response(request_id, response),
                 Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
-            };
-            if let (Outcome::Executed(_), Some(unproven), true) = (&outcome, unproven.take(), is_known) {
+            });
+            if let (Outcome::Executed(_), Some(unproven), true) = (&*outcome, unproven.take(), is_known) {
                 engine.0.guard.found_valid(unproven);
             }
-            running.note(outcome.word());
             outcome
-        })
+        };
+        AssertUnwindSafe(events).catch_unwind().map(outcome).boxed()
+    }
+
+    /// Subscriptions that are alike.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.0.groups
     }
 
     /// The span of one request, around everything that it does.

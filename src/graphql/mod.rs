@@ -2,6 +2,7 @@
 //!
 //! - [`guard`] refuses what costs too much before anything walks it, and makes a [`guard::GuardedRequest`];
 //! - [`Engine`] is the only thing that runs one, with a request id, a time limit and a net for panics;
+//! - subscriptions that are alike share one execution once they have caught up (`shared`);
 //! - [`error`] is the only road from [`crate::error::Error`] to a GraphQL error;
 //! - `query`, `mutation` and `subscription` hold the resolvers, three lines each: read the context, check the `input`,
 //!   call one service method, show the answer as a `model`. What belongs to the rows of a page is read by `siblings`; rows
@@ -21,6 +22,7 @@ mod mutation;
 mod plain;
 mod query;
 mod scalars;
+mod shared;
 mod siblings;
 mod subscription;
 
@@ -33,7 +35,7 @@ use mutation::Mutation;
 use query::Query;
 use subscription::Subscription;
 
-pub use engine::{Engine, Outcome, Refusal, RequestData, RequestId};
+pub use engine::{Engine, Event, Outcome, Refusal, RequestData, RequestId};
 pub use error::{ApiError, Nullable};
 
 type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

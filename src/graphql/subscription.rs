@@ -86,7 +86,8 @@ impl Subscription {
         let execution_id = uuid("executionId", &execution_id)?;
         let start = start(from_seq.0, last)?;
         let filter = filter.unwrap_or_default().check("filter")?;
-        let batches = context.service().tail_log(context.viewer()?, execution_id, start, filter).await?;
+        let (service, place) = (context.service(), context.tail_place());
+        let batches = service.tail_log(context.viewer()?, execution_id, start, filter, place).await?;
         Ok(batches.map(move |batch| answer(batch.map(|batch| LogBatch { execution_id, batch }))))
     }
 
@@ -104,8 +105,9 @@ impl Subscription {
     ) -> Result<impl Stream<Item = async_graphql::Result<VisualEventBatch>> + use<>, ApiError> {
         let execution_id = uuid("executionId", &execution_id)?;
         check_from(from_seq.0)?;
-        let service = context.service();
-        let batches = service.follow_visual_events(context.viewer()?, execution_id, from_seq.0).await?;
+        let (service, place) = (context.service(), context.tail_place());
+        let batches =
+            service.follow_visual_events(context.viewer()?, execution_id, from_seq.0, place).await?;
         Ok(batches.map(|batch| answer(batch.map(VisualEventBatch::from))))
     }
 }

@@ -67,7 +67,7 @@ pub async fn work(tools: Tools) {
             }
         };
         tokio::select! {
-            () = signal.wait() => {}
+            _ = signal.wait() => {}
             () = tokio::time::sleep(wait) => {}
             ended = running.join_next(), if !running.is_empty() => note_panic(ended),
         }

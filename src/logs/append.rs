@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::clock::now;
-use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX};
+use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX, LIVE_BYTES_MAX};
 use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
-use crate::event::{Topic, Wakeups};
+use crate::event::{AppendedHere, Topic, Wakeups};
 use crate::grouping::{GroupFailure, StoreGroup, store_calls};
 use crate::monitor;
-use crate::store::{Append, Appended, Store};
+use crate::store::{Append, Appended, LogChunk, Store};
 
 /// Calls that may wait; further ones wait to be let in.
 const WAITING_CALLS_MAX: usize = 4_096;
@@ -192,16 +192,36 @@ async fn store_group(group: Vec<Waiting>, store: &Archiving, wakeups: &Wakeups) 
     let began = Instant::now();
     let results = store_calls(store, &calls).await;
     note_appended(&calls, &results, began.elapsed());
-    let grown = calls
-        .iter()
-        .zip(&results)
-        .filter(|(_, result)| result.as_ref().is_ok_and(|appended| appended.lines > 0))
-        .map(|(call, _)| Topic::stream(call.lines.kind(), call.execution_id));
-    wakeups.announce(grown);
+    announce(&calls, &results, wakeups);
     for ((answer, _bytes), result) in answers.into_iter().zip(results) {
         // The caller may have gone; its lines are stored all the same.
         let _ = answer.send(result);
     }
+}
+
+/// Tells followers of what is new, in the order in which it was numbered.
+fn announce(calls: &[Append], results: &[Result<Appended>], wakeups: &Wakeups) {
+    let mut followed_elsewhere = Vec::new();
+    for (call, result) in calls.iter().zip(results) {
+        let Ok(appended) = result else { continue };
+        if appended.lines == 0 {
+            continue;
+        }
+        let topic = Topic::stream(call.lines.kind(), call.execution_id);
+        if !wakeups.is_followed(&topic) || appended.bytes > LIVE_BYTES_MAX {
+            followed_elsewhere.push(topic);
+            continue;
+        }
+        let skipped = call.lines.len() - appended.lines;
+        let numbered = call.lines.number(skipped, appended.next_seq - appended.lines as i64);
+        let here = numbered.into_iter().map(|lines| AppendedHere {
+            tenant_id: call.tenant_id.clone(),
+            owner_id: appended.owner_id.clone(),
+            chunk: LogChunk::appended(call.execution_id, call.lines.kind(), lines),
+        });
+        wakeups.announce_appended(topic, here.collect());
+    }
+    wakeups.announce(followed_elsewhere);
 }
 
 fn note_appended(calls: &[Append], results: &[Result<Appended>], took: Duration) {

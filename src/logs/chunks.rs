@@ -90,6 +90,11 @@ impl LogReader {
         Self { store, viewer, memory, storage }
     }
 
+    /// Whether the viewer sees what belongs to this tenant and owner.
+    pub(super) fn admits(&self, tenant_id: &str, owner_id: &str) -> bool {
+        self.viewer.reads().admits(tenant_id, owner_id)
+    }
+
     /// What the store has for this viewer.
     pub(super) fn rows(&self) -> Reader<'_> {
         self.store.reader(&self.viewer)

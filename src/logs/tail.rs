@@ -1,9 +1,17 @@
 //! Following one execution's log, or its visual session: stored entries, then live ones, each exactly once and in order.
+//!
+//! A look at the database costs two statements: how far the stream goes, and its chunks. None is needed for lines that this
+//! process has just stored, which come with the wake-up: they are taken when they continue what was read, when they are of the
+//! tenant and of an owner whom the reader sees, and when nothing else has been announced since the last look. In every other
+//! case, and once in half a minute, the tail looks.
+//!
+//! Whoever runs a tail can know where it stands ([`TailPlace`]), stop it there, and begin another one there.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::Stream;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::chunks::{Breather, CHUNKS_MAX, LogReader, Wanted};
@@ -12,8 +20,8 @@ use crate::domain::limits::{TAIL_BATCH_BYTES_MAX, TAIL_BATCH_LINES_MAX, TAIL_SIL
 use crate::domain::page::Direction;
 use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
-use crate::event::{Topic, Wakeup, Wakeups};
-use crate::store::{LogRange, LogStream};
+use crate::event::{SLOW_POLL_SECONDS, Topic, Wakeup, Wakeups};
+use crate::store::{LogChunk, LogRange, LogStream};
 
 /// Where a tail begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +46,57 @@ pub struct TailBatch<E> {
     pub ended: bool,
 }
 
+/// Where a tail stands, for whoever runs it: so that others can go on from there, and it from where others stand. Cheap to
+/// clone; clones are the same place.
+#[derive(Debug, Clone, Default)]
+pub struct TailPlace(Arc<Mutex<Place>>);
+
+#[derive(Debug, Default)]
+struct Place {
+    resumes_at: Option<i64>,
+    stops_at: Option<i64>,
+    stands_at: Option<i64>,
+    is_waiting: bool,
+    has_ended: bool,
+}
+
+impl TailPlace {
+    /// A place for a tail that goes on at this line, whatever its arguments say, as one does that has caught up before.
+    pub fn resuming_at(seq: i64) -> Self {
+        Self(Arc::new(Mutex::new(Place { resumes_at: Some(seq), ..Place::default() })))
+    }
+
+    /// Lets the tail end before this line, as if there were no more.
+    pub fn stop_at(&self, seq: i64) {
+        self.lock().stops_at = Some(seq);
+    }
+
+    /// Everything before this line has been given, but for what the filter leaves out. Exact when a batch has just come and
+    /// when the tail waits; `None` of what is no tail, or has not begun.
+    pub fn stands_at(&self) -> Option<i64> {
+        self.lock().stands_at
+    }
+
+    /// Whether the tail has given everything and waits for more; says so once each time.
+    pub fn begins_to_wait(&self) -> bool {
+        std::mem::take(&mut self.lock().is_waiting)
+    }
+
+    /// Whether the last batch was the last line's.
+    pub fn has_ended(&self) -> bool {
+        self.lock().has_ended
+    }
+
+    fn stops(&self) -> i64 {
+        self.lock().stops_at.unwrap_or(i64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        // Nothing that runs under this lock can leave it half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Follows the log of an execution that has been read. Ends after the last line of a finished execution.
 ///
 /// # Errors
@@ -49,6 +108,7 @@ pub async fn tail<E: Entry>(
     key: (String, Uuid),
     start: TailStart,
     filter: E::Filter,
+    place: TailPlace,
 ) -> Result<impl Stream<Item = Result<TailBatch<E>>> + use<E>> {
     let wakeup = wakeups.follow(Topic::stream(E::KIND, key.1)); // before reading, so that nothing falls between
     let mut tail = Tail {
@@ -57,22 +117,28 @@ pub async fn tail<E: Entry>(
         filter,
         wakeup,
         next_seq: 0,
+        end: None,
         stored_before: 0,
         read_bytes: 0,
         silent_bytes: 0,
         ready: VecDeque::new(),
         said_caught_up: false,
+        place,
     };
-    let stream = tail.stream().await?;
-    tail.stored_before = stream.next_seq;
-    tail.next_seq = match start {
-        TailStart::From(seq) => seq,
-        TailStart::Last(lines) => (stream.next_seq - lines).max(0),
-    };
+    let resumes_at = tail.place.lock().resumes_at;
+    if let Some(seq) = resumes_at {
+        (tail.next_seq, tail.stored_before, tail.said_caught_up) = (seq, seq, true);
+    } else {
+        let stream = tail.stream().await?;
+        tail.stored_before = stream.next_seq;
+        tail.next_seq = match start {
+            TailStart::From(seq) => seq,
+            TailStart::Last(lines) => (stream.next_seq - lines).max(0),
+        };
+    }
     Ok(async_stream::try_stream! {
         let mut tail = tail;
-        loop {
-            let batch = tail.next().await?;
+        while let Some(batch) = tail.next().await? {
             let ended = batch.ended;
             yield batch;
             if ended {
@@ -89,6 +155,8 @@ struct Tail<E: Entry> {
     wakeup: Wakeup,
     /// The first line that has not been read.
     next_seq: i64,
+    /// What the last look at the stream found, while nothing says that it has changed other than by lines that are given.
+    end: Option<End>,
     /// The end of the log when the tail began.
     stored_before: i64,
     /// Bytes of the log that are known to lie before `next_seq`: what follows has no more than the rest.
@@ -98,30 +166,107 @@ struct Tail<E: Entry> {
     /// Lines that were read and pass the filter.
     ready: VecDeque<Arc<E>>,
     said_caught_up: bool,
+    place: TailPlace,
+}
+
+/// How far a stream goes.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// The number of changes that nobody has described, when the look began.
+    unknown_changes: u64,
+    looked_at: Instant,
+    next_seq: i64,
+    ended: bool,
 }
 
 impl<E: Entry> Tail<E> {
-    async fn next(&mut self) -> Result<TailBatch<E>> {
+    /// The next batch; `None` where it is to stop.
+    async fn next(&mut self) -> Result<Option<TailBatch<E>>> {
         loop {
-            let stream = self.stream().await?;
-            if stream.expired && self.next_seq < stream.next_seq {
-                return Err(Error::NotFound { what: expired(E::KIND) });
+            let stops_at = self.place.stops();
+            let end = match self.known_end(stops_at)? {
+                Some(end) => end,
+                // Futures of statements are large, and a tail mostly waits.
+                None => Box::pin(self.look(stops_at)).await?,
+            };
+            if let Some(batch) = self.batch(end) {
+                self.place.lock().stands_at = Some(batch.next_seq);
+                self.place.lock().has_ended = batch.ended;
+                return Ok(Some(batch));
             }
-            while self.ready.is_empty() && self.next_seq < stream.next_seq && !self.was_silent_for_long() {
-                if !self.read(&stream).await? {
-                    break; // deleted just now: the next look finds no stream
+            if self.next_seq >= stops_at {
+                self.place.lock().stands_at = Some(self.next_seq);
+                return Ok(None);
+            }
+            if self.next_seq >= end.next_seq {
+                {
+                    let mut place = self.place.lock();
+                    (place.stands_at, place.is_waiting) = (Some(self.next_seq), true);
                 }
-            }
-            if self.next_seq >= stream.next_seq {
-                self.read_bytes = stream.byte_count;
-            }
-            if let Some(batch) = self.batch(&stream) {
-                return Ok(batch);
-            }
-            if self.next_seq >= stream.next_seq {
-                self.wakeup.wait().await;
+                if !self.wakeup.wait().await {
+                    self.end = None;
+                }
+                self.place.lock().is_waiting = false;
+            } else {
+                self.end = None;
             }
         }
+    }
+
+    /// How far the stream goes, when that is known without the database: nothing has happened since the last look but what is
+    /// given here, which becomes ready.
+    fn known_end(&mut self, stops_at: i64) -> Result<Option<End>> {
+        let Some(mut end) = self.end else { return Ok(None) };
+        if !self.ready.is_empty() {
+            return Ok(Some(end));
+        }
+        if self.next_seq < end.next_seq
+            || self.wakeup.unknown_changes() != end.unknown_changes
+            || end.looked_at.elapsed().as_secs() >= SLOW_POLL_SECONDS
+        {
+            return Ok(None);
+        }
+        for appended in self.wakeup.appended_from(self.next_seq) {
+            if self.was_silent_for_long() || self.next_seq >= stops_at {
+                break;
+            }
+            if appended.tenant_id != self.key.0 {
+                continue; // the id has come again, as another tenant's
+            }
+            let chunk = &appended.chunk;
+            let is_next = (chunk.first_seq..=chunk.last_seq).contains(&self.next_seq);
+            if !is_next || !self.reader.admits(&appended.tenant_id, &appended.owner_id) {
+                return Ok(None);
+            }
+            self.take(chunk, LogRange { from: self.next_seq, before: stops_at })?;
+        }
+        end.next_seq = end.next_seq.max(self.next_seq);
+        self.end = Some(end);
+        Ok(Some(end))
+    }
+
+    /// Asks the database how far the stream goes, and reads on when nothing is ready.
+    async fn look(&mut self, stops_at: i64) -> Result<End> {
+        // Before reading, so that nothing falls between.
+        let (unknown_changes, looked_at) = (self.wakeup.unknown_changes(), Instant::now());
+        let stream = self.stream().await?;
+        if stream.expired && self.next_seq < stream.next_seq {
+            return Err(Error::NotFound { what: expired(E::KIND) });
+        }
+        while self.ready.is_empty()
+            && self.next_seq < stream.next_seq.min(stops_at)
+            && !self.was_silent_for_long()
+        {
+            if !self.read(&stream, stops_at).await? {
+                break; // deleted just now: the next look finds no stream
+            }
+        }
+        if self.next_seq >= stream.next_seq {
+            self.read_bytes = stream.byte_count;
+        }
+        let end = End { unknown_changes, looked_at, next_seq: stream.next_seq, ended: stream.ended };
+        self.end = Some(end);
+        Ok(end)
     }
 
     async fn stream(&self) -> Result<LogStream> {
@@ -129,8 +274,8 @@ impl<E: Entry> Tail<E> {
     }
 
     /// Reads on towards the end of `stream`; `false` when lines that must be there are not.
-    async fn read(&mut self, stream: &LogStream) -> Result<bool> {
-        let range = LogRange { from: self.next_seq, before: stream.next_seq };
+    async fn read(&mut self, stream: &LogStream, stops_at: i64) -> Result<bool> {
+        let range = LogRange { from: self.next_seq, before: stream.next_seq.min(stops_at) };
         let wanted = Wanted {
             key: self.key.clone(),
             kind: E::KIND,
@@ -143,15 +288,7 @@ impl<E: Entry> Tail<E> {
         let (part, _memory) = self.reader.read_one(&wanted).await?;
         let mut breather = Breather::default();
         for chunk in &part.chunks {
-            for line in E::decode(chunk) {
-                let line = line?;
-                if (range.from..range.before).contains(&line.seq()) && line.passes(&self.filter) {
-                    self.ready.push_back(Arc::new(line));
-                }
-            }
-            self.next_seq = range.before.min(chunk.last_seq + 1);
-            self.read_bytes += chunk.body.len() as i64;
-            self.silent_bytes += chunk.body.len();
+            self.take(chunk, range)?;
             breather.decoded(chunk).await;
         }
         let all_there = E::levels(&self.filter).is_some() || !part.chunks.is_empty();
@@ -161,16 +298,30 @@ impl<E: Entry> Tail<E> {
         Ok(all_there)
     }
 
+    /// Makes the lines of a chunk ready that are in the range and pass the filter.
+    fn take(&mut self, chunk: &LogChunk, range: LogRange) -> Result<()> {
+        for line in E::decode(chunk) {
+            let line = line?;
+            if (range.from..range.before).contains(&line.seq()) && line.passes(&self.filter) {
+                self.ready.push_back(Arc::new(line));
+            }
+        }
+        self.next_seq = range.before.min(chunk.last_seq + 1);
+        self.read_bytes += chunk.body.len() as i64;
+        self.silent_bytes += chunk.body.len();
+        Ok(())
+    }
+
     fn was_silent_for_long(&self) -> bool {
         TAIL_SILENT_BYTES_MAX.is_passed_by(self.silent_bytes)
     }
 
     /// What there is to say now, if anything.
-    fn batch(&mut self, stream: &LogStream) -> Option<TailBatch<E>> {
+    fn batch(&mut self, end: End) -> Option<TailBatch<E>> {
         let lines = take_batch(&mut self.ready);
         let next_seq = self.ready.front().map_or(self.next_seq, |line| line.seq());
         let caught_up = next_seq >= self.stored_before;
-        let ended = stream.ended && next_seq >= stream.next_seq;
+        let ended = end.ended && next_seq >= end.next_seq;
         let has_news = ended || caught_up && !self.said_caught_up || self.was_silent_for_long();
         if lines.is_empty() && !has_news {
             return None;

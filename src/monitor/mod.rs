@@ -25,6 +25,7 @@ const OPERATIONS: &str = "runledger_graphql_operations_total";
 const OPERATION_SECONDS: &str = "runledger_graphql_operation_duration_seconds";
 const SOCKETS: &str = "runledger_sockets_open";
 const SUBSCRIPTIONS: &str = "runledger_subscriptions_open";
+const SUBSCRIPTIONS_SHARED: &str = "runledger_subscriptions_shared";
 const LINES_APPENDED: &str = "runledger_log_lines_appended_total";
 const BYTES_APPENDED: &str = "runledger_log_bytes_appended_total";
 const APPEND_SECONDS: &str = "runledger_log_append_duration_seconds";
@@ -101,6 +102,10 @@ fn describe() {
     describe_histogram!(OPERATION_SECONDS, "From a query or mutation to its answer");
     describe_gauge!(SOCKETS, "WebSockets that are open");
     describe_gauge!(SUBSCRIPTIONS, "Subscriptions that are running");
+    describe_gauge!(
+        SUBSCRIPTIONS_SHARED,
+        "Of these, those that are executed together with others that are alike"
+    );
     describe_counter!(LINES_APPENDED, "Log lines that were acknowledged");
     describe_counter!(BYTES_APPENDED, "Bytes of these lines, as they are stored");
     describe_histogram!(APPEND_SECONDS, "Transactions that store log lines, each those of many calls");
@@ -126,7 +131,7 @@ fn describe() {
     for name in [LINES_APPENDED, BYTES_APPENDED, LINES_REFUSED, LINES_ARCHIVED] {
         counter!(name).increment(0);
     }
-    for name in [SOCKETS, SUBSCRIPTIONS, ARCHIVE_LAG, LOGS_WAITING, BYTES_WAITING] {
+    for name in [SOCKETS, SUBSCRIPTIONS, SUBSCRIPTIONS_SHARED, ARCHIVE_LAG, LOGS_WAITING, BYTES_WAITING] {
         gauge!(name).set(0);
     }
     for outcome in ["sent", "dropped"] {
@@ -178,6 +183,24 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         gauge!(SUBSCRIPTIONS).decrement(1);
         counter!(OPERATIONS, "type" => "subscription", "outcome" => self.outcome).increment(1);
+    }
+}
+
+/// A subscription that is executed together with others, until it is dropped.
+#[derive(Debug)]
+pub struct SharedSubscription(());
+
+impl SharedSubscription {
+    /// One that follows the others from now on.
+    pub fn begun() -> Self {
+        gauge!(SUBSCRIPTIONS_SHARED).increment(1);
+        Self(())
+    }
+}
+
+impl Drop for SharedSubscription {
+    fn drop(&mut self) {
+        gauge!(SUBSCRIPTIONS_SHARED).decrement(1);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::domain::log::{EncodedLines, Filter, Line, NewLine};
 use crate::domain::page::Page;
 use crate::domain::stream::{Entries, StreamKind};
 use crate::error::{Error, Result};
-use crate::logs::{self, LogPage, TailBatch, TailStart};
+use crate::logs::{self, LogPage, TailBatch, TailPlace, TailStart};
 use crate::storage::{Link, Linked};
 use crate::store::{Append, Appended, ExecutionRow, LogStream};
 
@@ -78,7 +78,7 @@ impl Service {
         logs::count(&self.log_reader(viewer), execution, filter).await
     }
 
-    /// Follows an execution's log: stored lines, then live ones, each once and in order.
+    /// Follows an execution's log: stored lines, then live ones, each once and in order. It says at `place` where it stands.
     ///
     /// # Errors
     /// `NOT_FOUND`, also later, when the execution is deleted before its log has ended.
@@ -88,13 +88,14 @@ impl Service {
         execution_id: Uuid,
         start: TailStart,
         filter: Filter,
+        place: TailPlace,
     ) -> Result<impl Stream<Item = Result<TailBatch<Line>>> + use<>> {
         let reader = self.store.reader(viewer);
         // One that is being discarded can still be tailed to its end after a cut.
         let execution = reader.find_followed_execution(execution_id).await?;
         let execution = execution.ok_or(Error::NotFound { what: "execution" })?;
         let key = (execution.tenant_id, execution.id);
-        logs::tail(self.log_reader(viewer), &self.wakeups, key, start, filter).await
+        logs::tail(self.log_reader(viewer), &self.wakeups, key, start, filter, place).await
     }
 
     /// How far the logs, or the visual sessions, of some executions that have been read are written and archived, by id.

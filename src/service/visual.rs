@@ -15,7 +15,7 @@ use crate::domain::execution::is_final;
 use crate::domain::stream::{Entries, StreamKind};
 use crate::domain::visual::{EncodedEvents, Event};
 use crate::error::{Error, Result};
-use crate::logs::{self, EventRange, TailBatch, TailStart};
+use crate::logs::{self, EventRange, TailBatch, TailPlace, TailStart};
 use crate::store::{Append, Appended, has_ended};
 
 impl Service {
@@ -94,7 +94,8 @@ impl Service {
         logs::event_ranges(&self.log_reader(viewer), executions, from, rows).await
     }
 
-    /// Follows an execution's visual session from number `from` on: stored events, then live ones, each once and in order.
+    /// Follows an execution's visual session from number `from` on: stored events, then live ones, each once and in order. It says
+    /// at `place` where it stands.
     ///
     /// # Errors
     /// `NOT_FOUND`, also later, when the execution is deleted before it has ended.
@@ -103,10 +104,11 @@ impl Service {
         viewer: &Viewer,
         execution_id: Uuid,
         from: i64,
+        place: TailPlace,
     ) -> Result<impl Stream<Item = Result<TailBatch<Event>>> + use<>> {
         // One that is being discarded can still be followed to its end after a cut.
         let execution = self.visible(viewer, execution_id).await?;
         let key = (execution.tenant_id, execution.id);
-        logs::tail(self.log_reader(viewer), &self.wakeups, key, TailStart::From(from), ()).await
+        logs::tail(self.log_reader(viewer), &self.wakeups, key, TailStart::From(from), (), place).await
     }
 }

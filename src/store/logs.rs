@@ -57,6 +57,20 @@ impl LogChunk {
         log_chunk::Column::Body,
     ];
 
+    /// Of lines that have just been stored.
+    pub fn appended(execution_id: Uuid, kind: StreamKind, lines: NumberedLines) -> Self {
+        Self {
+            execution_id,
+            kind,
+            first_seq: lines.first_seq,
+            last_seq: lines.last_seq,
+            byte_count: i32::try_from(lines.body.len()).unwrap_or(i32::MAX),
+            object_offset: None,
+            object_place: None,
+            body: lines.body,
+        }
+    }
+
     /// Its lines from number `seq` on, once it has its text.
     pub fn lines_from(&self, seq: i64) -> &str {
         let skipped = usize::try_from(seq - self.first_seq).unwrap_or(0);
@@ -127,8 +141,10 @@ pub struct Append {
 }
 
 /// What became of one call's lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
+    /// Whose they are.
+    pub owner_id: String,
     /// The number of the next line.
     pub next_seq: i64,
     /// How many lines were new.
@@ -269,7 +285,8 @@ fn append(
     }
     let new = first_seq + count - stream.next_seq;
     if new <= 0 {
-        return Ok((Appended { next_seq: stream.next_seq, lines: 0, bytes: 0 }, Vec::new()));
+        let owner_id = stream.owner_id.clone();
+        return Ok((Appended { owner_id, next_seq: stream.next_seq, lines: 0, bytes: 0 }, Vec::new()));
     }
     if stream.ended {
         return Err(has_ended(stream.kind));
@@ -292,7 +309,8 @@ fn append(
     stream.waiting_since.get_or_insert(now);
     stream.archive_due_at = Some(archive_due_at(stream, archive_after, now));
     let lines = call.lines.len() - skip;
-    let appended = Appended { next_seq: stream.next_seq, lines, bytes: text_bytes };
+    let owner_id = stream.owner_id.clone();
+    let appended = Appended { owner_id, next_seq: stream.next_seq, lines, bytes: text_bytes };
     let chunks = numbered.into_iter().map(|lines| chunk(stream, lines, now));
     Ok((appended, chunks.collect::<Result<_>>()?))
 }

@@ -26,6 +26,7 @@ mod migrations;
 mod ownership;
 mod retries;
 mod search;
+mod shared_tails;
 mod silence;
 mod statements;
 mod stats;

@@ -75,10 +75,11 @@ impl OperationKind {
 /// A request that may be executed: the only thing that [`super::Engine`] runs, made only by [`Guard::check`].
 pub struct GuardedRequest {
     kind: OperationKind,
+    text: String,
     operation_name: Option<String>,
     document: Arc<ExecutableDocument>,
-    /// The text of a document that is not known to be valid.
-    unproven: Option<String>,
+    /// Whether the document is known to be valid.
+    is_proven: bool,
     variables: Variables,
     uploads: Vec<UploadValue>,
 }
@@ -101,9 +102,36 @@ impl GuardedRequest {
     }
 
     /// What [`Guard::found_valid`] is to be told of, should it be executed; `None` when the document is known to be valid.
-    pub(super) fn unproven(&mut self) -> Option<Unproven> {
-        let text = self.unproven.take()?;
-        Some(Unproven { text, document: Arc::clone(&self.document) })
+    pub(super) fn unproven(&self) -> Option<Unproven> {
+        (!self.is_proven).then(|| Unproven { text: self.text.clone(), document: Arc::clone(&self.document) })
+    }
+
+    /// What makes subscriptions alike that follow the same thing, wherever each of them began; `None` for what cannot be
+    /// compared.
+    pub(super) fn sameness(&self) -> Option<Sameness> {
+        if self.kind != OperationKind::Subscription || !self.uploads.is_empty() {
+            return None;
+        }
+        let operation = chosen_operation(&self.document, self.operation_name.as_deref()).ok()?;
+        let mut others = self.variables.clone();
+        for name in subscription::variables_for_the_start(operation, &self.text) {
+            others.remove(&name);
+        }
+        Some(Sameness {
+            query: self.text.as_str().into(),
+            operation_name: self.operation_name.clone(),
+            variables: serde_json::to_string(&others).ok()?,
+        })
+    }
+
+    /// The request as it came.
+    pub(super) fn to_params(&self) -> Params {
+        Params {
+            query: self.text.clone(),
+            operation_name: self.operation_name.clone(),
+            variables: self.variables.clone(),
+            uploads: Vec::new(),
+        }
     }
 
     pub(super) fn into_request(self) -> Request {
@@ -113,6 +141,14 @@ impl GuardedRequest {
         request.set_parsed_query(Arc::unwrap_or_clone(self.document));
         request
     }
+}
+
+/// The document, the operation and its variables, but for those that only say where to begin.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sameness {
+    query: Box<str>,
+    operation_name: Option<String>,
+    variables: String,
 }
 
 /// The rules, with what they must know of the schema.
@@ -142,7 +178,7 @@ impl Guard {
     /// Request errors: execution must not begin.
     pub fn check(&self, params: Params) -> Result<GuardedRequest, Vec<ServerError>> {
         let known = self.documents.get(&params.query);
-        let is_known = known.is_some();
+        let is_proven = known.is_some();
         let document = known.map_or_else(|| guarded_document(&params.query).map(Arc::new), Ok)?;
         let operation = chosen_operation(&document, params.operation_name.as_deref())?;
         let kind = match operation.ty {
@@ -153,9 +189,10 @@ impl Guard {
         coerce::check_variables(&self.input_types, operation, &params.variables, params.uploads.len())?;
         Ok(GuardedRequest {
             kind,
+            text: params.query,
             operation_name: params.operation_name,
             document,
-            unproven: (!is_known).then_some(params.query),
+            is_proven,
             variables: params.variables,
             uploads: params.uploads,
         })

@@ -11,8 +11,12 @@ use async_graphql::parser::types::{
     Selection, SelectionSet,
 };
 use async_graphql::{Name, Positioned};
+use async_graphql_value::Value;
 
 use crate::error::Error;
+
+/// The arguments that say where a stream begins: what comes later does not depend on them.
+const START_ARGUMENTS: [&str; 2] = ["fromSeq", "last"];
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
@@ -79,6 +83,34 @@ fn collect_fields(
         }
     }
     Ok(())
+}
+
+/// The variables that are used for where to begin and for nothing else.
+pub(super) fn variables_for_the_start(operation: &OperationDefinition, text: &str) -> Vec<Name> {
+    let fields = operation.selection_set.node.items.iter().filter_map(|selection| match &selection.node {
+        Selection::Field(field) => Some(&field.node),
+        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => None,
+    });
+    let arguments = fields.flat_map(|field| &field.arguments);
+    let starts = arguments.filter(|(name, _)| START_ARGUMENTS.contains(&name.node.as_str()));
+    let variables = starts.filter_map(|(_, value)| match &value.node {
+        Value::Variable(name) => Some(name.clone()),
+        _ => None,
+    });
+    // Once where it is declared, and once here.
+    variables.filter(|name| mentions(text, name) == 2).collect()
+}
+
+/// How often a text has the variable, be it in a comment; 0 when that is hard to say.
+fn mentions(text: &str, name: &str) -> usize {
+    let is_in_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let after_each_dollar = || text.split('$').skip(1);
+    // Blanks and comments may stand between.
+    if !after_each_dollar().all(|rest| rest.starts_with(is_in_name)) {
+        return 0;
+    }
+    let is_it = |rest: &&str| rest.strip_prefix(name).is_some_and(|after| !after.starts_with(is_in_name));
+    after_each_dollar().filter(is_it).count()
 }
 
 fn response_key(selection: &Positioned<Selection>) -> Option<&Name> {

@@ -283,6 +283,39 @@ fn a_subscription_has_one_field_at_its_root() {
 }
 
 #[test]
+fn subscriptions_are_the_same_that_differ_only_in_where_they_begin() {
+    let same = |query: &str, variables: [Value; 2]| {
+        let sameness = |variables| {
+            let params = Params {
+                query: query.into(),
+                variables: Variables::from_value(variables),
+                ..Params::default()
+            };
+            guard().check(params).ok().unwrap().sameness().unwrap()
+        };
+        let [one, other] = variables.map(sameness);
+        one == other
+    };
+    let begins = || [value!({ "id": 1, "from": 5 }), value!({ "id": 1, "from": 6 })];
+    let plain = "subscription ($id: Int, $from: Int) { tick(id: $id, fromSeq: $from) }";
+    assert!(same(plain, begins()));
+    assert!(same(plain, [value!({ "id": 1 }), value!({ "id": 1, "from": 6 })]));
+    assert!(!same(plain, [value!({ "id": 1, "from": 5 }), value!({ "id": 2, "from": 5 })]));
+    for also_elsewhere in [
+        "subscription ($id: Int, $from: Int) { tick(id: $id, fromSeq: $from, other: $from) }",
+        "subscription ($id: Int, $from: Int) { tick(id: $id, fromSeq: $from, other: $ from) }",
+        "subscription ($id: Int, $from: Int) { tick(id: $id, fromSeq: $from, other: $#\n from) }",
+        "subscription ($id: Int, $from: Int) { tick(id: $id, fromSeq: [$from]) }",
+        "subscription ($id: Int, $from: Int) { tick(id: $id, from: $from) }",
+    ] {
+        assert!(!same(also_elsewhere, begins()), "{also_elsewhere}");
+    }
+    let longer = "subscription ($id: Int, $from: Int, $fromHere: Int) { tick(id: $id, fromSeq: $from, other: $fromHere) }";
+    assert!(same(longer, begins()));
+    assert!(check("{ a }").ok().unwrap().sameness().is_none());
+}
+
+#[test]
 fn the_operation_is_the_one_that_is_named() {
     let check = |query: &str, name: Option<&str>| {
         let params =

@@ -144,6 +144,16 @@ pub(super) enum PongPayload {
     Renewed(TokenState),
 }
 
+/// What every `next` of one operation begins with.
+pub(super) fn next_head(id: &str) -> Box<str> {
+    format!(r#"{{"type":"next","id":{},"payload":"#, Value::from(id)).into()
+}
+
+/// A `next` whose payload is JSON text already.
+pub(super) fn next_frame(head: &str, payload: &str) -> Message {
+    Message::Text([head, payload, "}"].concat().into())
+}
+
 impl ServerMessage<'_> {
     /// As a text frame.
     pub(super) fn to_frame(&self) -> Result<Message, serde_json::Error> {
@@ -187,6 +197,20 @@ mod tests {
             r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","extensions":[]}}"#,
         ] {
             assert!(ClientMessage::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_put_together_is_the_message() {
+        for id in ["1", "a\"b\\c\n\u{1}é\u{2028}"] {
+            let Message::Text(text) = next_frame(&next_head(id), r#"{"data":{"a":"\"}"}}"#) else {
+                panic!("not a text")
+            };
+            let message: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(
+                message,
+                serde_json::json!({ "type": "next", "id": id, "payload": { "data": { "a": "\"}" } } })
+            );
         }
     }
 

@@ -6,7 +6,8 @@
 //! - what is wrong with one operation is an `error` of that operation; what is wrong with the conversation closes it
 //!   with the protocol's code;
 //! - after a client's `complete`, nothing more comes for that id; after ours, the id is free again;
-//! - an operation never buffers: when the client reads slowly, the operation waits.
+//! - an operation never buffers: when the client reads slowly, the operation waits;
+//! - frames that wait for the same peer leave in one write, and one that comes alone leaves at once.
 //!
 //! | code | when | client |
 //! |---|---|---|
@@ -46,9 +47,11 @@ use super::listen::Place;
 /// The only sub-protocol. The legacy one, `graphql-ws`, is not offered.
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// Both halve the memory and the cost of a connection: the defaults are 128 KiB, and frames leave as they are made.
+/// Small, for the memory and the cost of a connection: the default is 128 KiB.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-const WRITE_BUFFER_BYTES: usize = 0;
+/// Frames that wait leave in one write until they come to so much. It is no memory that a connection has: what is sent by
+/// itself leaves at once.
+const WRITE_BYTES_MAX: usize = 16 * 1024;
 
 /// How long a socket waits for what.
 #[derive(Debug, Clone)]
@@ -87,7 +90,7 @@ pub(super) async fn accept(transport: Transport, request: Request) -> Response {
             .max_message_size(SOCKET_MESSAGE_BYTES_MAX.to_usize())
             .max_frame_size(SOCKET_MESSAGE_BYTES_MAX.to_usize())
             .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BYTES_MAX)
             .on_upgrade(async move |socket| {
                 let _place = place; // among the connections, until the session ends
                 let _open = OpenSocket::opened();

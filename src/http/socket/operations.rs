@@ -19,10 +19,10 @@ use crate::auth::Viewer;
 use crate::domain::limits::{SOCKET_OPERATIONS_MAX, SOCKET_QUEUE_FRAMES_MAX};
 use crate::error::Error;
 use crate::graphql::guard::{GuardedRequest, OperationKind, Params};
-use crate::graphql::{Engine, Outcome, Refusal, RequestId};
+use crate::graphql::{Engine, Event, Outcome, Refusal, RequestId};
 
 use super::close::Close;
-use super::message::ServerMessage;
+use super::message::{ServerMessage, next_frame, next_head};
 
 /// A frame on its way from an operation to the socket.
 pub(super) struct Delivery {
@@ -80,7 +80,7 @@ impl Operations {
         }
         let generation = self.next_generation;
         self.next_generation += 1;
-        let replies = Replies { id, generation, queue: self.queue.clone() };
+        let replies = Replies { next_head: next_head(&id), id, generation, queue: self.queue.clone() };
         let task = tokio::spawn(run(engine.clone(), viewer.cloned(), request_id, params, replies));
         place.insert(Running { generation, task: task.abort_handle() });
         Ok(None)
@@ -107,6 +107,7 @@ impl Operations {
 /// Where one operation sends what it finds.
 struct Replies {
     id: Arc<str>,
+    next_head: Box<str>,
     generation: u64,
     queue: mpsc::Sender<Delivery>,
 }
@@ -118,6 +119,17 @@ impl Replies {
 
     async fn refuse(&self, refusal: &Refusal) {
         self.send(&ServerMessage::Error { id: &self.id, payload: refusal.errors() }, true).await;
+    }
+
+    /// Sends what a subscription says.
+    async fn event(&self, event: &Event) -> ControlFlow<()> {
+        match event {
+            Event::Outcome(outcome) => self.outcome(outcome).await,
+            Event::Shared(payload) => {
+                self.deliver(next_frame(&self.next_head, payload), false).await;
+                ControlFlow::Continue(())
+            }
+        }
     }
 
     /// Sends an outcome; after a refusal there is nothing more to say.
@@ -134,17 +146,18 @@ impl Replies {
         }
     }
 
-    /// Waits while the queue is full: that is how a slow reader slows the operation down.
     async fn send(&self, message: &ServerMessage<'_>, is_last: bool) {
         match message.to_frame() {
-            Ok(frame) => {
-                let delivery =
-                    Delivery { id: Arc::clone(&self.id), generation: self.generation, frame, is_last };
-                // The socket is gone: so will this task be.
-                let _ = self.queue.send(delivery).await;
-            }
+            Ok(frame) => self.deliver(frame, is_last).await,
             Err(error) => tracing::error!(cause = %error, "a message could not be written"),
         }
+    }
+
+    /// Waits while the queue is full: that is how a slow reader slows the operation down.
+    async fn deliver(&self, frame: Message, is_last: bool) {
+        let delivery = Delivery { id: Arc::clone(&self.id), generation: self.generation, frame, is_last };
+        // The socket is gone: so will this task be.
+        let _ = self.queue.send(delivery).await;
     }
 }
 
@@ -174,11 +187,12 @@ async fn operate(
         Ok(guarded) => guarded,
         Err(refusal) => return replies.refuse(&refusal).await,
     };
+    // In boxes: a task is as large as the largest thing that it may do, and most do nothing but wait for long.
     if guarded.kind() == OperationKind::Subscription {
         let span = Engine::span(request_id, viewer, &guarded);
-        follow(engine, viewer, request_id, guarded, replies).instrument(span).await;
+        Box::pin(follow(engine, viewer, request_id, guarded, replies).instrument(span)).await;
     } else {
-        let outcome = engine.execute(request_id, viewer, guarded).await;
+        let outcome = Box::pin(engine.execute(request_id, viewer, guarded)).await;
         if replies.outcome(&outcome).await.is_continue() {
             replies.complete().await;
         }
@@ -193,8 +207,8 @@ async fn follow(
     replies: &Replies,
 ) {
     let mut events = std::pin::pin!(engine.subscribe(request_id, viewer, guarded));
-    while let Some(outcome) = events.next().await {
-        if replies.outcome(&outcome).await.is_break() {
+    while let Some(event) = events.next().await {
+        if replies.event(&event).await.is_break() {
             return;
         }
     }

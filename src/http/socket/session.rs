@@ -17,6 +17,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::http::Transport;
 
+use super::WRITE_BYTES_MAX;
 use super::close::Close;
 use super::message::{ClientMessage, Credentials, Payload, PongPayload, ServerMessage, TokenState};
 use super::operations::{Delivery, Operations};
@@ -56,7 +57,7 @@ pub(super) async fn serve(socket: WebSocket, transport: Transport) {
     } else {
         Close::PROTOCOL.into()
     };
-    session.say_goodbye(incoming, end).await;
+    Box::pin(session.say_goodbye(incoming, end)).await;
 }
 
 struct Session {
@@ -94,6 +95,8 @@ impl Session {
         let mut pings = interval_at(Instant::now() + settings.ping_interval, settings.ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pong_deadline = None;
+        // Also when the clock is set: it is looked at again after whatever the peer says.
+        let mut expiry_check = Instant::now();
 
         loop {
             tokio::select! {
@@ -102,8 +105,9 @@ impl Session {
                 () = sleep_until(init_deadline), if matches!(self.state, State::New) => {
                     return Err(Close::INIT_TIMEOUT.into());
                 }
-                () = sleep_until(next_expiry_check(self.state.viewer())), if self.state.viewer().is_some() => {
+                () = sleep_until(expiry_check), if self.state.viewer().is_some() => {
                     self.check_expiry()?;
+                    expiry_check = next_expiry_check(self.state.viewer());
                 }
                 () = sleep_until(pong_deadline.unwrap_or(init_deadline)), if pong_deadline.is_some() => {
                     return Err(Close::NO_PONG.into());
@@ -114,13 +118,11 @@ impl Session {
                 }
                 message = incoming.next() => {
                     pong_deadline = None;
-                    self.hear(message, init_deadline).await?;
+                    // In a box: verifying a token is large, and rare.
+                    Box::pin(self.hear(message, init_deadline)).await?;
+                    expiry_check = next_expiry_check(self.state.viewer());
                 }
-                Some(delivery) = deliveries.recv() => {
-                    if let Some(frame) = self.operations.deliver(delivery) {
-                        self.send(frame).await?;
-                    }
-                }
+                Some(delivery) = deliveries.recv() => self.deliver(delivery, &mut deliveries).await?,
             }
         }
     }
@@ -235,12 +237,28 @@ impl Session {
         }
     }
 
+    /// Sends a frame, and what waits behind it, in one write as long as it is short.
+    async fn deliver(&mut self, first: Delivery, others: &mut mpsc::Receiver<Delivery>) -> Result<(), End> {
+        let Self { sink, operations, transport, .. } = self;
+        let sending = async {
+            let (mut next, mut bytes) = (Some(first), 0);
+            while let Some(delivery) = next.take() {
+                if let Some(frame) = operations.deliver(delivery) {
+                    bytes += frame_bytes(&frame);
+                    sink.feed(frame).await?;
+                }
+                if bytes < WRITE_BYTES_MAX {
+                    next = others.try_recv().ok();
+                }
+            }
+            sink.flush().await
+        };
+        in_time(transport.settings.socket.send_wait, sending).await
+    }
+
     /// A peer that does not read is cut: everything else in the loop waits while this does.
     async fn send(&mut self, frame: Message) -> Result<(), End> {
-        match timeout(self.transport.settings.socket.send_wait, self.sink.send(frame)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
-        }
+        in_time(self.transport.settings.socket.send_wait, self.sink.send(frame)).await
     }
 
     /// Without the flush, and without reading what is still on its way, the peer would see 1006 and no reason.
@@ -263,6 +281,24 @@ impl Session {
             sink.close().await
         };
         let _ = timeout(CLOSE_WAIT, goodbye).await;
+    }
+}
+
+async fn in_time(
+    longest: Duration,
+    sending: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    match timeout(longest, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(End::Gone),
+    }
+}
+
+fn frame_bytes(frame: &Message) -> usize {
+    match frame {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) use generation::{
 pub(crate) use postgres::Database;
 pub(crate) use server::{Server, runledger, signal};
 pub(crate) use socket::{Event, Socket, Subscription};
-pub(crate) use tail::{ResumingTail, Session, Tail};
+pub(crate) use tail::{LOG_TAIL, ResumingTail, Session, Tail};
 pub(crate) use team::Team;
 pub(crate) use token::{Claims, SECRET};
 pub(crate) use visual::{FIRST_MS, Watch, event, events};

@@ -15,7 +15,8 @@ use super::{
     soon,
 };
 
-const LOG_TAIL: &str = "subscription ($execution: ID!, $from: BigInt! = 0, $last: Int, $filter: LogFilter) {
+pub(crate) const LOG_TAIL: &str =
+    "subscription ($execution: ID!, $from: BigInt! = 0, $last: Int, $filter: LogFilter) {
     logTail(executionId: $execution, fromSeq: $from, last: $last, filter: $filter) {
         lines { executionId seq message } nextSeq caughtUp ended
     }
