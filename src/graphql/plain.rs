@@ -191,10 +191,12 @@ pub(super) fn leaf<T: 'static>(
             None => text.write_str("null"),
             Some(Leaf::Word(word)) => write!(text, "\"{word}\""),
             Some(Leaf::Number(number)) => write!(text, "{number}"),
-            Some(Leaf::Text(value)) => {
-                text.push_str(&serde_json::to_string(&*value).unwrap_or_default());
-                Ok(())
+            Some(Leaf::Text(value))
+                if value.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) =>
+            {
+                text.write_str(&serde_json::to_string(&*value).unwrap_or_default())
             }
+            Some(Leaf::Text(word)) => write!(text, "\"{word}\""),
         };
     };
     Some(Part { columns, write: Box::new(write) })

@@ -10,7 +10,7 @@ mod stats;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
 use tokio::sync::OnceCell;
@@ -31,24 +31,50 @@ pub(super) use generation::{DiffSet, FileSet, GenerationSiblings, ProjectSibling
 /// The executions of one page, and what was read for them.
 #[derive(Debug, Default)]
 pub(super) struct Siblings {
-    executions: Vec<(String, Uuid)>,
-    projects: BTreeSet<(String, String)>,
+    rows: Vec<Arc<ExecutionRow>>,
+    keys: OnceLock<Keys>,
     inputs: Loaded<Uuid, String>,
     results: Loaded<Uuid, String>,
     errors: Loaded<Uuid, String>,
     log_streams: Loaded<Uuid, LogStream>,
     visual_streams: Loaded<Uuid, LogStream>,
     project_rows: Loaded<(String, String), Project>,
-    generations: BTreeSet<(String, Uuid)>,
     generation_rows: Loaded<Uuid, Generation>,
-    agents: BTreeSet<(String, Uuid)>,
     agent_rows: Loaded<Uuid, CodeAgent>,
-    versions: BTreeSet<CodeVersionKey>,
     version_rows: Loaded<(Uuid, i32), CodeVersion>,
     /// By the arguments: aliases may ask for other pages.
     logs: Mutex<HashMap<(Filter, Page<i64>), LoadedLogs>>,
     /// By the arguments, too.
     visual_events: Mutex<HashMap<(i64, usize), LoadedEvents>>,
+}
+
+/// By what things are found that belong to the executions of a page, or that they name.
+#[derive(Debug)]
+struct Keys {
+    executions: Vec<(String, Uuid)>,
+    projects: BTreeSet<(String, String)>,
+    generations: BTreeSet<(String, Uuid)>,
+    agents: BTreeSet<(String, Uuid)>,
+    versions: BTreeSet<CodeVersionKey>,
+}
+
+impl Keys {
+    fn of(rows: &[Arc<ExecutionRow>]) -> Self {
+        let rows = || rows.iter().map(|row| (row.tenant_id.clone(), row));
+        Self {
+            executions: rows().map(|(tenant_id, row)| (tenant_id, row.id)).collect(),
+            projects: rows()
+                .filter_map(|(tenant_id, row)| Some((tenant_id, row.project_key.clone()?)))
+                .collect(),
+            generations: rows()
+                .filter_map(|(tenant_id, row)| Some((tenant_id, row.generation_id?)))
+                .collect(),
+            agents: rows().filter_map(|(tenant_id, row)| Some((tenant_id, row.code_agent_id?))).collect(),
+            versions: rows()
+                .filter_map(|(tenant_id, row)| Some((tenant_id, row.code_agent_id?, row.code_version?)))
+                .collect(),
+        }
+    }
 }
 
 type Loaded<K, V> = OnceCell<Result<HashMap<K, V>>>;
@@ -57,20 +83,12 @@ type LoadedLogs = Arc<Loaded<Uuid, Arc<LogPage>>>;
 
 impl Siblings {
     /// The siblings of a page with these rows.
-    pub(super) fn of(rows: &[ExecutionRow]) -> Self {
-        let project = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.project_key.clone()?));
-        let agent = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.code_agent_id?));
-        let generation = |row: &ExecutionRow| Some((row.tenant_id.clone(), row.generation_id?));
-        let version =
-            |row: &ExecutionRow| Some((row.tenant_id.clone(), row.code_agent_id?, row.code_version?));
-        Self {
-            executions: rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect(),
-            agents: rows.iter().filter_map(agent).collect(),
-            versions: rows.iter().filter_map(version).collect(),
-            projects: rows.iter().filter_map(project).collect(),
-            generations: rows.iter().filter_map(generation).collect(),
-            ..Self::default()
-        }
+    pub(super) fn of(rows: Vec<Arc<ExecutionRow>>) -> Self {
+        Self { rows, ..Self::default() }
+    }
+
+    fn keys(&self) -> &Keys {
+        self.keys.get_or_init(|| Keys::of(&self.rows))
     }
 
     /// One of the large values of one of them.
@@ -85,7 +103,8 @@ impl Siblings {
             LargeValue::Result => ("result", &self.results),
             LargeValue::Error => ("error", &self.errors),
         };
-        let load = async { context.service().large_values(context.viewer()?, which, &self.executions).await };
+        let load =
+            async { context.service().large_values(context.viewer()?, which, &self.keys().executions).await };
         let value = find(loaded.get_or_init(|| load).await, &id)?;
         context.charge(field, value.as_ref().map_or(0, String::len))?;
         Ok(value)
@@ -94,7 +113,7 @@ impl Siblings {
     /// How far the log of one of them is written.
     pub(super) async fn log_stream(&self, context: &Context<'_>, id: Uuid) -> Result<Option<LogStream>> {
         let load = async {
-            context.service().log_streams(context.viewer()?, StreamKind::Log, &self.executions).await
+            context.service().log_streams(context.viewer()?, StreamKind::Log, &self.keys().executions).await
         };
         find(self.log_streams.get_or_init(|| load).await, &id)
     }
@@ -102,7 +121,10 @@ impl Siblings {
     /// How far the visual session of one of them is written; `None` when it has no events.
     pub(super) async fn visual_stream(&self, context: &Context<'_>, id: Uuid) -> Result<Option<LogStream>> {
         let load = async {
-            context.service().log_streams(context.viewer()?, StreamKind::Visual, &self.executions).await
+            context
+                .service()
+                .log_streams(context.viewer()?, StreamKind::Visual, &self.keys().executions)
+                .await
         };
         find(self.visual_streams.get_or_init(|| load).await, &id)
     }
@@ -121,8 +143,10 @@ impl Siblings {
             Arc::clone(ranges.entry((from, rows)).or_default())
         };
         let load = async {
-            let ranges =
-                context.service().visual_events(context.viewer()?, &self.executions, from, rows).await?;
+            let ranges = context
+                .service()
+                .visual_events(context.viewer()?, &self.keys().executions, from, rows)
+                .await?;
             Ok(ranges.into_iter().map(|(id, range)| (id, range.map(Arc::new))).collect())
         };
         find(loaded.get_or_init(|| load).await, &id)
@@ -135,7 +159,7 @@ impl Siblings {
         key: (String, String),
     ) -> Result<Option<Project>> {
         let load = async {
-            let keys: Vec<_> = self.projects.iter().cloned().collect();
+            let keys: Vec<_> = self.keys().projects.iter().cloned().collect();
             let rows = context.service().projects_by_key(context.viewer()?, &keys).await?;
             let (keys, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
             Ok(keys.into_iter().zip(Project::page(rows)).collect())
@@ -146,7 +170,7 @@ impl Siblings {
     /// The generation that one of them names.
     pub(super) async fn generation(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Generation>> {
         let load = async {
-            let keys: Vec<_> = self.generations.iter().cloned().collect();
+            let keys: Vec<_> = self.keys().generations.iter().cloned().collect();
             let rows = context.service().generations_by_key(context.viewer()?, &keys).await?;
             let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
             Ok(ids.into_iter().zip(Generation::page(rows)).collect())
@@ -156,7 +180,7 @@ impl Siblings {
 
     /// The code agent that one of them runs.
     pub(super) async fn code_agent(&self, context: &Context<'_>, id: Uuid) -> Result<Option<CodeAgent>> {
-        let load = code::agents(context, self.agents.clone());
+        let load = code::agents(context, self.keys().agents.clone());
         find(self.agent_rows.get_or_init(|| load).await, &id)
     }
 
@@ -166,7 +190,7 @@ impl Siblings {
         context: &Context<'_>,
         key: (Uuid, i32),
     ) -> Result<Option<CodeVersion>> {
-        let load = code::versions(context, self.versions.clone());
+        let load = code::versions(context, self.keys().versions.clone());
         find(self.version_rows.get_or_init(|| load).await, &key)
     }
 
@@ -184,8 +208,10 @@ impl Siblings {
             Arc::clone(logs.entry((filter.clone(), page.clone())).or_default())
         };
         let load = async {
-            let pages =
-                context.service().log_pages(context.viewer()?, &self.executions, filter, &page).await?;
+            let pages = context
+                .service()
+                .log_pages(context.viewer()?, &self.keys().executions, filter, &page)
+                .await?;
             Ok(pages.into_iter().map(|(id, page)| (id, Arc::new(page))).collect())
         };
         find(loaded.get_or_init(|| load).await, &id)

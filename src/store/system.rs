@@ -94,20 +94,22 @@ impl Store {
         if self.0.dialect.is_postgres() {
             return Ok(());
         }
-        let free = Statement::from_string(self.0.dialect.backend(), "PRAGMA freelist_count");
-        let mut before = i64::MAX;
-        loop {
-            let row = self.0.read.query_one_raw(free.clone()).await.map_err(failed)?;
-            let pages = row.map(|row| row.try_get_by_index::<i64>(0)).transpose().map_err(failed)?;
-            let pages = pages.unwrap_or(0);
-            if pages <= FREE_PAGES_KEPT || pages >= before {
-                return Ok(());
-            }
-            before = pages;
+        // 0 is a file that keeps its pages for ever, whatever it is asked.
+        if self.pragma("auto_vacuum").await? == 0 {
+            return Ok(());
+        }
+        while self.pragma("freelist_count").await? > FREE_PAGES_KEPT {
             let give_back = format!("PRAGMA incremental_vacuum({FREE_PAGES_AT_ONCE})");
             self.0.write.execute_unprepared(&give_back).await.map_err(failed)?;
             tokio::time::sleep(GIVE_BACK_PAUSE).await;
         }
+        Ok(())
+    }
+
+    async fn pragma(&self, name: &str) -> Result<i64> {
+        let pragma = Statement::from_string(self.0.dialect.backend(), format!("PRAGMA {name}"));
+        let row = self.0.read.query_one_raw(pragma).await.map_err(failed)?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose().map_err(failed)?.unwrap_or(0))
     }
 
     /// Removes at most `rows` events of the change feed that are older than `before`; says how many. No cursor reaches back

@@ -10,19 +10,30 @@ use super::WriteTx;
 use super::failure::failed;
 use crate::error::Result;
 
-/// Rows of one statement: PostgreSQL takes 65,535 parameters, SQLite 32,766, and the widest table has 30 columns.
+/// Rows that one statement names: SQLite takes 500 parts of a union.
 pub(super) const INSERT_ROWS_MAX: usize = 500;
 
-/// Inserts rows, [`INSERT_ROWS_MAX`] a statement.
+/// Rows of one insert: PostgreSQL takes 65,535 parameters, SQLite 32,766, and the widest table has 32 columns.
+const ROWS_AT_ONCE: usize = 256;
+
+/// Parts of which each has one of a few sizes, so that the statements for them stay prepared.
+pub(super) fn in_powers_of_two<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let some = 1 << Ord::min(rows.len(), ROWS_AT_ONCE).checked_ilog2()?;
+        Some(rows.by_ref().take(some).collect())
+    })
+}
+
+/// Inserts rows, in as many statements as their number has powers of two.
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts; callers stamp the rows")]
 pub(super) async fn insert_many<E: EntityTrait>(
     tx: &WriteTx,
     rows: Vec<E::ActiveModel>,
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let mut insert = E::insert_many(rows.by_ref().take(INSERT_ROWS_MAX));
+    for rows in in_powers_of_two(rows) {
+        let mut insert = E::insert_many(rows);
         if let Some(on_conflict) = &on_conflict {
             insert = insert.on_conflict(on_conflict.clone());
         }
@@ -39,9 +50,8 @@ pub(super) async fn insert_new<E: EntityTrait, A: TryGetable, B: TryGetable>(
     columns: [E::Column; 2],
 ) -> Result<Vec<(A, B)>> {
     let mut inserted = Vec::with_capacity(rows.len());
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let insert = E::insert_many(rows.by_ref().take(INSERT_ROWS_MAX));
+    for rows in in_powers_of_two(rows) {
+        let insert = E::insert_many(rows);
         let mut query = insert.on_conflict(OnConflict::new().do_nothing().to_owned()).into_query();
         query.returning(Query::returning().columns(columns));
         let statement = tx.dialect.backend().build(&query);
@@ -58,4 +68,17 @@ pub(super) async fn insert_new<E: EntityTrait, A: TryGetable, B: TryGetable>(
 pub(super) async fn delete<E: EntityTrait>(tx: &WriteTx, which: Condition) -> Result<u64> {
     let deleted = E::delete_many().filter(which).exec(&tx.inner).await.map_err(failed)?;
     Ok(deleted.rows_affected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_come_in_few_sizes() {
+        let sizes: Vec<_> = in_powers_of_two((0..611).collect()).map(|some: Vec<i32>| some.len()).collect();
+        assert_eq!(sizes, [256, 256, 64, 32, 2, 1]);
+        assert!(in_powers_of_two((0..611).collect()).flatten().eq(0..611));
+        assert_eq!(in_powers_of_two(Vec::<i32>::new()).count(), 0);
+    }
 }

@@ -406,7 +406,7 @@ fn microusd(node: &Value) -> i64 {
 async fn plain_fields_alone_are_what_they_are_beside_others(team: Team) {
     let owner = &team.owner;
     let project = unique("project \" \\ \u{1f980}");
-    owner.start(json!({ "name": "quote \" backslash \\ line\nend \u{7} \u{2028} é", "mode": "CLOUD_RUN", "status": "QUEUED" })).await;
+    owner.start(json!({ "name": "quote \" backslash \\ \u{2028} é \u{1f980}", "mode": "CLOUD_RUN", "status": "QUEUED" })).await;
     owner.start(json!({ "mode": "LOCAL_RUN", "projectKey": project, "staleAfterSeconds": 7, "status": "RUNNING" })).await;
     owner
         .record(json!([{

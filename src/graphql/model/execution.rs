@@ -83,8 +83,8 @@ pub(in crate::graphql) struct Execution {
 impl Execution {
     /// One by itself.
     pub(in crate::graphql) fn one(row: ExecutionRow) -> Self {
-        let siblings = Arc::new(Siblings::of(std::slice::from_ref(&row)));
-        Self { row: Arc::new(row), siblings }
+        let row = Arc::new(row);
+        Self { siblings: Arc::new(Siblings::of(vec![Arc::clone(&row)])), row }
     }
 
     fn tokens_used(&self) -> TokenUsage {
@@ -93,8 +93,9 @@ impl Execution {
 
     /// Those of a page, in its order.
     pub(in crate::graphql) fn page(rows: Vec<ExecutionRow>) -> Vec<Self> {
-        let siblings = Arc::new(Siblings::of(&rows));
-        rows.into_iter().map(|row| Self { row: Arc::new(row), siblings: Arc::clone(&siblings) }).collect()
+        let rows: Vec<_> = rows.into_iter().map(Arc::new).collect();
+        let siblings = Arc::new(Siblings::of(rows.clone()));
+        rows.into_iter().map(|row| Self { row, siblings: Arc::clone(&siblings) }).collect()
     }
 }
 

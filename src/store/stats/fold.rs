@@ -24,13 +24,11 @@ use crate::domain::stats::Figures;
 use crate::error::{Error, Result};
 use crate::store::failure::failed;
 use crate::store::feed::FeedPosition;
-use crate::store::write::{delete, insert_many};
+use crate::store::write::{delete, in_powers_of_two, insert_many};
 use crate::store::{Store, WriteTx};
 
 /// Tenants whose places are asked for at once.
 const TENANTS_AT_ONCE: usize = 200;
-/// Rows of one statement. What is less is taken in powers of two, so that a few statements stay prepared.
-const ROWS_AT_ONCE: usize = 256;
 
 /// What a change has made of the figures.
 #[derive(Debug, FromQueryResult)]
@@ -416,37 +414,14 @@ impl WriteTx {
                     changed.push(row.into_model(epoch, &figures));
                 }
             }
-            for changed in in_powers_of_two(changed) {
-                insert_many::<statistic::Entity>(self, changed, Some(on_conflict.clone()))
-                    .await
-                    .map_err(failed)?;
-            }
+            insert_many::<statistic::Entity>(self, changed, Some(on_conflict.clone()))
+                .await
+                .map_err(failed)?;
             for gone in in_powers_of_two(gone) {
                 let which = C::Id.is_in(gone).and(C::Epoch.eq(epoch));
                 delete::<statistic::Entity>(self, Condition::all().add(which)).await?;
             }
         }
         Ok(())
-    }
-}
-
-fn in_powers_of_two<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
-    let mut rows = rows.into_iter();
-    std::iter::from_fn(move || {
-        let some = 1 << Ord::min(rows.len(), ROWS_AT_ONCE).checked_ilog2()?;
-        Some(rows.by_ref().take(some).collect())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_come_in_few_sizes() {
-        let sizes: Vec<_> = in_powers_of_two((0..611).collect()).map(|some: Vec<i32>| some.len()).collect();
-        assert_eq!(sizes, [256, 256, 64, 32, 2, 1]);
-        assert!(in_powers_of_two((0..611).collect()).flatten().eq(0..611));
-        assert_eq!(in_powers_of_two(Vec::<i32>::new()).count(), 0);
     }
 }
