@@ -1,6 +1,6 @@
 //! The data that is asked for: many tenants with as many executions each, of which the API has made the first tenant's.
 //!
-//! Every other tenant is a copy in SQL, with its own ids. The last four digits of an id are the number of its tenant.
+//! Every other tenant is a copy in SQL, with its own ids. The last five digits of an id are the number of its tenant.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl Tenant {
         if self.number == 0 {
             template
         } else {
-            Uuid::from_u128(template.as_u128() >> 16 << 16 | self.number as u128)
+            Uuid::from_u128(template.as_u128() >> 20 << 20 | self.number as u128)
         }
     }
 }
@@ -112,7 +112,7 @@ async fn first_tenant(client: &Client, executions: usize, archives: bool) -> (Uu
     let mut ids = Vec::with_capacity(executions);
     for number in 0..executions {
         let id = runledger::clock::new_id().to_string();
-        let id = format!("{}0000", &id[..32]);
+        let id = format!("{}00000", &id[..31]);
         let started = client
             .start(json!({
                 "id": id, "name": format!("nightly build {number}"), "mode": "LOCAL_RUN", "status": "RUNNING",
@@ -194,9 +194,9 @@ async fn copy(address: &Address, templates: usize, tenants: usize) {
 fn own_id(address: &Address, column: &str) -> String {
     match address {
         Address::Postgres(_) => {
-            format!("(left(row.{column}::text, 32) || lpad(to_hex(tenant.n), 4, '0'))::uuid")
+            format!("(left(row.{column}::text, 31) || lpad(to_hex(tenant.n), 5, '0'))::uuid")
         }
-        Address::Sqlite(_) => format!("unhex(substr(hex(row.{column}), 1, 28) || printf('%04X', tenant.n))"),
+        Address::Sqlite(_) => format!("unhex(substr(hex(row.{column}), 1, 27) || printf('%05X', tenant.n))"),
     }
 }
 
