@@ -26,8 +26,10 @@ pub(super) trait Plain: OutputType + Sized {
 pub(super) struct Part<T> {
     /// What of the row it needs.
     pub(super) columns: Columns,
-    pub(super) write: Box<dyn Fn(&T, &mut String) + Send + Sync>,
+    pub(super) write: Box<Write<T>>,
 }
+
+type Write<T> = dyn Fn(&T, &mut String) + Send + Sync;
 
 /// What is selected of a field that is an object.
 #[derive(Clone, Copy)]

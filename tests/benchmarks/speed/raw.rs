@@ -119,7 +119,7 @@ impl Raw {
     }
 
     pub(crate) async fn start(&mut self, tenant: &Tenant, figures: &[u8]) -> Uuid {
-        let (id, now) = (runledger::clock::new_id(), Utc::now());
+        let (id, now) = (runledger::clock::new_id(), runledger::clock::now());
         read!(self; "SELECT id, latest_version FROM code_agent WHERE tenant_id = $1 AND id = $2", &tenant.id, tenant.agent);
         write!(self; |_lock|
             "INSERT INTO execution (tenant_id, id, owner_id, status, mode, name, code_agent_id, code_version, workflow_id,
@@ -142,7 +142,7 @@ impl Raw {
     }
 
     pub(crate) async fn status_change(&mut self, tenant: &Tenant, id: Uuid, figures: &[u8]) {
-        let now = Utc::now();
+        let now = runledger::clock::now();
         write!(self; |lock|
             lock!("SELECT * FROM execution WHERE tenant_id = $1 AND id = $2"), &tenant.id, id;
             "UPDATE execution SET status = 'RUNNING', started_at = $3, check_at = $3, updated_at = $3, revision = 2
@@ -152,7 +152,7 @@ impl Raw {
     }
 
     pub(crate) async fn finish(&mut self, tenant: &Tenant, id: Uuid, figures: &[u8]) {
-        let now = Utc::now();
+        let now = runledger::clock::now();
         write!(self; |lock|
             lock!("SELECT * FROM execution WHERE tenant_id = $1 AND id = $2"), &tenant.id, id;
             lock!("SELECT * FROM log_stream WHERE tenant_id = $1 AND execution_id = $2"), &tenant.id, id;
@@ -172,7 +172,7 @@ impl Raw {
 
     /// Numbers them from `first_seq`: the caller is the only one who appends to this log.
     pub(crate) async fn append(&mut self, tenant: &Tenant, id: Uuid, first_seq: i64, lines: &str) {
-        let (now, last_seq, bytes) = (Utc::now(), first_seq + 99, lines.len() as i64);
+        let (now, last_seq, bytes) = (runledger::clock::now(), first_seq + 99, lines.len() as i64);
         // So that the server leaves them where they are.
         let due_at = now + TimeDelta::days(365);
         write!(self; |lock|
