@@ -262,7 +262,7 @@ impl Engine {
     /// Follows a subscription. When the first outcome is a refusal it is also the last. Poll it inside
     /// [`Self::span`], so that what resolvers log can be found.
     ///
-    /// Subscriptions that are alike may be executed once for all: see [`super::shared`].
+    /// Subscriptions that are alike may be executed once for all: see `super::shared`.
     pub fn subscribe(
         &self,
         request_id: RequestId,
