@@ -79,6 +79,11 @@ impl PayloadChange {
         self.inputs.is_none() && self.result.is_none() && self.error.is_none()
     }
 
+    /// How long the values to be set are together.
+    pub fn bytes(&self) -> usize {
+        [&self.inputs, &self.result, &self.error].into_iter().flatten().map(String::len).sum()
+    }
+
     /// Sets what `later` sets.
     pub fn add(&mut self, later: Self) {
         let Self { inputs, result, error } = later;

@@ -66,7 +66,7 @@ pub(super) struct Change {
     generation_id: Option<Uuid>,
     duration_ms: Option<i64>,
     completed_at: Option<Timestamp>,
-    payload: PayloadChange,
+    pub(super) payload: PayloadChange,
 }
 
 impl Service {

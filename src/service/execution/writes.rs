@@ -14,8 +14,10 @@ use crate::event::{Topic, Wakeups};
 use crate::grouping::{self, Calls, Entrance, GroupFailure, StoreGroup, store_in_groups};
 use crate::store::{ExecutionRow, NewExecution, NewProject, PayloadChange, Store, Writable, WriteTx};
 
-/// Executions that one transaction writes, give or take one call.
+/// Executions that one transaction writes, give or take one call; one with large values counts for several.
 const GROUP_EXECUTIONS_MAX: usize = 1_000;
+/// Large values that count for one execution more: 4 MiB of them fill a group.
+const BYTES_PER_EXECUTION: usize = 4 * 1024;
 
 /// The way in. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -84,9 +86,10 @@ impl Writer {
 
 /// Stores starts and changes until every [`Writer`] is gone.
 pub async fn write_in_groups(writes: Writes, store: Store, wakeups: Wakeups) {
+    let weight = |payload: &PayloadChange| 1 + payload.bytes() / BYTES_PER_EXECUTION;
     let executions = |call: &Write| match call {
-        Write::Start { .. } => 1,
-        Write::Change { changes, .. } => changes.len(),
+        Write::Start { new, .. } => weight(&new.payload),
+        Write::Change { changes, .. } => changes.iter().map(|(_, change)| weight(&change.payload)).sum(),
     };
     store_in_groups(writes.0, Groups { store, wakeups }, executions, GROUP_EXECUTIONS_MAX).await;
 }
