@@ -411,7 +411,7 @@ async fn plain_fields_alone_are_what_they_are_beside_others(team: Team) {
     owner
         .record(json!([{
             "status": "FAILED", "mode": "CLOUD_RUN", "workflowId": "w", "workflowRunId": "r", "costUsd": "0.012500",
-            "tokens": { "input": 9_007_199_254_740_000_i64, "cachedInput": 2, "output": 3 }, "durationMs": 17,
+            "tokens": { "input": 1_000_000_000_000_i64, "cachedInput": 2, "output": 3 }, "durationMs": 17,
             "startedAt": "2026-01-02T03:04:05.000001Z", "completedAt": "2026-01-02T03:04:06Z",
         }]))
         .await
