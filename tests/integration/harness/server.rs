@@ -260,7 +260,10 @@ impl Server {
             Database::Sqlite => {
                 let url = format!("sqlite:{}", self.database_file().display());
                 let mut database = sqlx::SqliteConnection::connect(&url).await.expect("the file opens");
-                database.fetch_one(query).await.expect("the query is fine").get(0)
+                let count = database.fetch_one(query).await.expect("the query is fine").get(0);
+                // Whoever closes it last carries the write-ahead log into the file.
+                database.close().await.expect("it closes");
+                count
             }
             Database::Postgres { superuser_url, .. } => {
                 let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
