@@ -1,7 +1,6 @@
 //! Tokens that were verified a moment ago, so that a busy caller costs no cryptography but one hash.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::TimeDelta;
@@ -9,25 +8,15 @@ use chrono::TimeDelta;
 use super::Viewer;
 use crate::clock::Timestamp;
 use crate::domain::limits::{TOKEN_CACHE_AGE_SECONDS_MAX, TOKEN_CACHE_ENTRIES_MAX};
+use crate::domain::recent::Recent;
 
 /// Remembers viewers by the SHA-256 of their token: tokens themselves are not kept in memory.
-///
-/// Two halves: entries go into the young one; when that is full it becomes the old one, and the old one goes. So what
-/// is forgotten was not verified lately, and nothing is ever searched.
-pub(super) struct Cache {
-    halves: Mutex<Halves>,
-    half_entries_max: usize,
-}
-
-#[derive(Default)]
-struct Halves {
-    young: HashMap<TokenHash, Entry>,
-    old: HashMap<TokenHash, Entry>,
-}
+pub(super) struct Cache(Mutex<Recent<TokenHash, Entry>>);
 
 /// The name of a token in the cache.
 pub(super) type TokenHash = [u8; 32];
 
+#[derive(Clone)]
 struct Entry {
     viewer: Viewer,
     verified_at: Timestamp,
@@ -35,7 +24,7 @@ struct Entry {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { halves: Mutex::default(), half_entries_max: TOKEN_CACHE_ENTRIES_MAX / 2 }
+        Self::of(TOKEN_CACHE_ENTRIES_MAX)
     }
 }
 
@@ -48,20 +37,23 @@ pub(super) fn hash(token: &str) -> TokenHash {
 impl Cache {
     /// The viewer of a token that was verified lately and has not expired.
     pub(super) fn get(&self, token: &TokenHash, now: Timestamp) -> Option<Viewer> {
-        let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = halves.young.get(token).or_else(|| halves.old.get(token))?;
+        let entry = self.lock().get(token)?;
         let age = (now - entry.verified_at).abs();
         let is_valid =
             entry.viewer.expires_at() > now && age < TimeDelta::seconds(TOKEN_CACHE_AGE_SECONDS_MAX);
-        is_valid.then(|| entry.viewer.clone())
+        is_valid.then_some(entry.viewer)
     }
 
     pub(super) fn put(&self, token: TokenHash, viewer: Viewer, now: Timestamp) {
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        if halves.young.len() >= self.half_entries_max {
-            halves.old = std::mem::take(&mut halves.young);
-        }
-        halves.young.insert(token, Entry { viewer, verified_at: now });
+        self.lock().put(token, Entry { viewer, verified_at: now }, 1);
+    }
+
+    fn of(entries_max: usize) -> Self {
+        Self(Mutex::new(Recent::new(entries_max)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<TokenHash, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +81,7 @@ mod tests {
     #[test]
     fn it_is_bounded_and_forgets_the_oldest() {
         let now = crate::clock::now();
-        let cache = Cache { half_entries_max: 2, ..Cache::default() };
+        let cache = Cache::of(4);
         for token in ["a", "b", "c", "d", "e"] {
             cache.put(hash(token), viewer(now + TimeDelta::hours(1)), now);
         }

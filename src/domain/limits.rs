@@ -236,7 +236,7 @@ pub const STATS_FOLD_EVENTS: u64 = 5_000;
 pub const STATS_FOLD_CELLS: usize = 128;
 /// Executions that a recount reads at once.
 pub const STATS_RECOUNT_EXECUTIONS: u64 = 5_000;
-/// Sums of an hour that a recount has in memory before it writes them, more or less: some 40 MB.
+/// Sums of an hour that a recount has in memory before it writes them, more or less.
 pub const STATS_RECOUNT_CELLS: usize = 50_000;
 /// Rows that one transaction of a recount writes.
 pub const STATS_RECOUNT_ROWS: usize = 500;
@@ -335,10 +335,10 @@ pub const JWKS_AGE_SECONDS_MAX: i64 = 600;
 
 /// The size of a GraphQL document, before it is parsed.
 pub const GRAPHQL_DOCUMENT_BYTES_MAX: Limit = limit("graphql_document_bytes_max", 32 * 1024);
-/// Documents that are remembered as valid.
-pub const DOCUMENT_CACHE_ENTRIES_MAX: usize = 512;
-/// Their text together; what was parsed from it takes some twenty times as much.
+/// The text of documents that are remembered as valid, together; what was parsed from it takes several times as much.
 pub const DOCUMENT_CACHE_BYTES_MAX: usize = 256 * 1024;
+/// What each of them counts for at least: there are 512 at most.
+pub const DOCUMENT_CACHE_BYTES_MIN: usize = 512;
 /// The fields of an operation once its fragments are expanded; also of each fragment.
 pub const GRAPHQL_FIELDS_MAX: Limit = limit("graphql_fields_max", 1_000);
 /// The aliases of an operation once its fragments are expanded: each one runs a resolver again.

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod money;
 pub mod object;
 pub mod page;
+pub mod recent;
 pub mod search;
 pub mod stats;
 pub mod stream;
