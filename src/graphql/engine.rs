@@ -28,7 +28,7 @@ use crate::monitor;
 
 use super::budget::Budget;
 use super::error::{code_of, complete, is_field_error, server_error};
-use super::guard::{Guard, GuardedRequest, OperationKind, Params};
+use super::guard::{Guard, GuardedRequest, OperationKind, Params, Unproven};
 use super::shared::{Groups, Subscriber};
 
 /// The outcome of an operation without errors, in metrics.
@@ -169,9 +169,9 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     /// For documents that are not known to be valid.
-    validating: Box<dyn Run>,
-    /// For those that are: it leaves out the rules that depend on the document alone, half of the time of a small query.
-    trusting: Box<dyn Run>,
+    validating: Arc<dyn Run>,
+    /// For those that are: it leaves out the rules that depend on the document alone.
+    trusting: Arc<dyn Run>,
     guard: Guard,
     request_data: Box<dyn RequestData>,
     groups: Groups,
@@ -194,8 +194,8 @@ impl Engine {
         let validating = schema(ValidationMode::Strict);
         let guard = Guard::new(&validating.sdl())?;
         Ok(Self(Arc::new(Inner {
-            validating: Box::new(validating),
-            trusting: Box::new(schema(ValidationMode::Fast)),
+            validating: Arc::new(validating),
+            trusting: Arc::new(schema(ValidationMode::Fast)),
             guard,
             request_data: Box::new(request_data),
             groups: Groups::default(),
@@ -233,19 +233,14 @@ impl Engine {
         let span = span(request_id, viewer, &guarded);
         let (kind, began) = (guarded.kind(), Instant::now());
         let is_mutation = kind == OperationKind::Mutation;
-        let unproven = guarded.unproven();
-        // A stranger's documents are not worth remembering.
-        let is_known = viewer.is_some();
+        let (schema, unproven) = self.schema_for(viewer, &guarded);
         let request = self.request(request_id, viewer, guarded).data(Budget::default());
         let engine = self.clone();
         let run = async move {
-            let run = AssertUnwindSafe(engine.schema(unproven.is_some()).execute(request));
-            match run.catch_unwind().await {
+            match AssertUnwindSafe(schema.execute(request)).catch_unwind().await {
                 Ok(response) => {
                     let outcome = Outcome::of_response(request_id, response);
-                    if let (Outcome::Executed(_), Some(unproven), true) = (&outcome, unproven, is_known) {
-                        engine.0.guard.found_valid(unproven);
-                    }
+                    engine.remember(&outcome, unproven);
                     outcome
                 }
                 Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
@@ -284,20 +279,15 @@ impl Engine {
         guarded: GuardedRequest,
         place: TailPlace,
     ) -> BoxStream<'static, Box<Outcome>> {
-        let mut unproven = guarded.unproven();
-        let schema = self.schema(unproven.is_some());
+        let (schema, mut unproven) = self.schema_for(viewer, &guarded);
         let events = schema.subscribe(self.request(request_id, viewer, guarded).data(place));
-        // A stranger's documents are not worth remembering.
-        let is_known = viewer.is_some();
         let engine = self.clone();
         let outcome = move |event: Result<Response, Box<dyn Any + Send>>| {
             let outcome = Box::new(match event {
                 Ok(response) => Outcome::of_response(request_id, response),
                 Err(panic) => Outcome::failed(request_id, &panicked(&*panic)),
             });
-            if let (Outcome::Executed(_), Some(unproven), true) = (&*outcome, unproven.take(), is_known) {
-                engine.0.guard.found_valid(unproven);
-            }
+            engine.remember(&outcome, unproven.take());
             outcome
         };
         AssertUnwindSafe(events).catch_unwind().map(outcome).boxed()
@@ -313,8 +303,22 @@ impl Engine {
         span(request_id, viewer, guarded)
     }
 
-    fn schema(&self, validates: bool) -> &dyn Run {
-        if validates { &*self.0.validating } else { &*self.0.trusting }
+    /// What executes a request, and its document when that is to be remembered, should it be valid: a stranger's is not.
+    fn schema_for(
+        &self,
+        viewer: Option<&Viewer>,
+        guarded: &GuardedRequest,
+    ) -> (Arc<dyn Run>, Option<Unproven>) {
+        match guarded.unproven() {
+            None => (Arc::clone(&self.0.trusting), None),
+            unproven => (Arc::clone(&self.0.validating), unproven.filter(|_| viewer.is_some())),
+        }
+    }
+
+    fn remember(&self, outcome: &Outcome, unproven: Option<Unproven>) {
+        if let (Outcome::Executed(_), Some(unproven)) = (outcome, unproven) {
+            self.0.guard.found_valid(unproven);
+        }
     }
 
     fn request(&self, request_id: RequestId, viewer: Option<&Viewer>, guarded: GuardedRequest) -> Request {

@@ -22,6 +22,7 @@ for_each_backend!(
     starting_again_with_the_same_id_returns_the_first,
     a_start_with_the_id_of_another_tenant_is_a_conflict,
     concurrent_starts_with_one_id_make_one_execution,
+    calls_that_are_stored_together_succeed_and_fail_by_themselves,
     an_update_changes_only_what_it_names,
     a_finish_says_what_came_of_it,
     a_finish_without_a_duration_measures_it,
@@ -239,6 +240,34 @@ async fn a_start_with_the_id_of_another_tenant_is_a_conflict(team: Team) {
     assert_eq!(refusal.code(), "CONFLICT");
     assert_eq!(team.stranger.execution(&id_of(&theirs)).await, theirs);
     assert!(team.owner.execution(&id_of(&theirs)).await.is_null());
+}
+
+async fn calls_that_are_stored_together_succeed_and_fail_by_themselves(team: Team) {
+    let id = team.owner.start_any().await;
+    let before = team.owner.execution(&id).await["revision"].as_i64().expect("it is a number");
+    let call = async |number: usize| {
+        let costs = json!({ "id": id, "costUsd": format!("0.{number:06}") });
+        match number % 5 {
+            0 => team.owner.update(costs).await.map_err(|refusal| refusal.code().to_owned()),
+            1 => {
+                let refused =
+                    team.owner.update(json!({ "id": id, "expectedRevision": 0, "costUsd": "9" })).await;
+                refused.map_err(|refusal| refusal.code().to_owned())
+            }
+            2 => team.stranger.update(costs).await.map_err(|refusal| refusal.code().to_owned()),
+            3 => team.colleague.update(costs).await.map_err(|refusal| refusal.code().to_owned()),
+            _ => Ok(team.owner.start(json!({ "name": format!("number {number}") })).await),
+        }
+    };
+    let answers = futures_util::future::join_all((1..=100).map(call)).await;
+    for (number, answer) in (1..=100).zip(&answers) {
+        let expected = [None, Some("CONFLICT"), Some("NOT_FOUND"), Some("FORBIDDEN"), None][number % 5];
+        assert_eq!(answer.as_ref().err().map(String::as_str), expected, "{number}");
+    }
+    let after = team.owner.execution(&id).await;
+    assert_eq!(after["revision"], before + 20, "each of the twenty counts once");
+    let list = team.owner.query("{ executions(first: 200) { totalCount } }", json!({})).await;
+    assert_eq!(list["executions"]["totalCount"], 21);
 }
 
 async fn concurrent_starts_with_one_id_make_one_execution(team: Team) {
