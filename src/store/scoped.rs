@@ -108,7 +108,7 @@ impl<'c> Reader<'c> {
     }
 
     /// Some columns of the rows in scope that have these values; `also` is one more condition. Only for the statement that runs
-    /// most: its text is put together without a syntax tree, which takes as long again as the statement.
+    /// most: its text is put together without a syntax tree.
     pub(super) fn by_values<E: Owned>(
         &self,
         columns: impl Iterator<Item = E::Column>,
