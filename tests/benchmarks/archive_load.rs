@@ -238,16 +238,9 @@ fn is_whole(object: &[u8], number: usize) -> bool {
 
 async fn print_memory(server: Server, began: Instant) {
     loop {
-        println!("  {:>4} s  {:>4} MiB", began.elapsed().as_secs(), memory_bytes(&server) >> 20);
+        println!("  {:>4} s  {:>4} MiB", began.elapsed().as_secs(), server.memory_bytes() >> 20);
         sleep(MEMORY_INTERVAL).await;
     }
-}
-
-fn memory_bytes(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id()));
-    let status = status.expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
 }
 
 async fn report(figures: &Figures, executions: usize, wrong: usize, took: Duration, all_archived: Duration) {

@@ -8,6 +8,7 @@
 //! The generator takes executions that the API has recorded and doubles them in SQL, each copy at another time of the last
 //! year; their words come with them, and `runledger recompute` counts them.
 
+mod database;
 #[path = "../integration/harness/mod.rs"]
 #[expect(
     dead_code,
@@ -19,10 +20,11 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
+use database::Address;
 use futures_util::TryStreamExt as _;
 use harness::{Backend, Client, Database, Server, Team, id_of, line};
 use serde_json::{Value, json};
-use sqlx::{Connection as _, Executor as _, Row as _};
+use sqlx::{Connection as _, Row as _};
 
 /// Executions that the API records, and that are copied.
 const TEMPLATES: usize = 1_000;
@@ -104,11 +106,12 @@ fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
 }
 
 async fn multiply(backend: Backend, server: &Server, executions: usize) {
+    let address = Address::of(server);
     let uuid = if backend == Backend::Postgres { "uuid" } else { "blob" };
     let create =
         format!("CREATE TABLE bench_id (base bigint, copy bigint, id {uuid}, PRIMARY KEY (base, copy))");
-    try_alter(server, &create).await;
-    server.alter("INSERT INTO bench_id SELECT row_number() OVER (ORDER BY id), 0, id FROM execution").await;
+    address.run(&create).await;
+    address.run("INSERT INTO bench_id SELECT row_number() OVER (ORDER BY id), 0, id FROM execution").await;
     let (mut count, mut copies) = (TEMPLATES, 1);
     let mut shift_seconds = YEAR_SECONDS / 2;
     while count < executions {
@@ -123,14 +126,14 @@ async fn multiply(backend: Backend, server: &Server, executions: usize) {
             "INSERT INTO bench_id SELECT base, copy + {copies}, {new_id} FROM bench_id WHERE copy < {copies}
              ORDER BY base, copy LIMIT {rest}"
         );
-        server.alter(&copy).await;
+        address.run(&copy).await;
         for (table, id) in [
             ("execution", "id"),
             ("execution_payload", "execution_id"),
             ("log_stream", "execution_id"),
             ("execution_search", "execution_id"),
         ] {
-            let names = columns(backend, server, table).await;
+            let names = address.columns(table).await;
             let values: Vec<_> = names.iter().map(|name| value(backend, name, id, shift_seconds)).collect();
             let insert = format!(
                 "INSERT INTO {table} ({}) SELECT {} FROM bench_id AS new
@@ -140,16 +143,16 @@ async fn multiply(backend: Backend, server: &Server, executions: usize) {
                 names.join(", "),
                 values.join(", ")
             );
-            server.alter(&insert).await;
+            address.run(&insert).await;
         }
         count += rest.min(count);
         (copies, shift_seconds) = (copies * 2, shift_seconds / 2);
     }
     let antique = "UPDATE execution_search SET error_words = coalesce(error_words || ' ', '') || 'antique'
         WHERE (tenant_id, execution_id) IN (SELECT tenant_id, id FROM execution ORDER BY created_at LIMIT ";
-    server.alter(&format!("{antique}{})", executions / OLD)).await;
-    try_alter(server, "DROP TABLE bench_id").await;
-    try_alter(server, if backend == Backend::Postgres { "VACUUM ANALYZE" } else { "ANALYZE" }).await;
+    address.run(&format!("{antique}{})", executions / OLD)).await;
+    address.run("DROP TABLE bench_id").await;
+    address.analyze().await;
 }
 
 /// Of a copy: another id, and earlier by so much.
@@ -170,44 +173,6 @@ fn value(backend: Backend, column: &str, id: &str, shift_seconds: u64) -> String
             )
         }
     }
-}
-
-async fn columns(backend: Backend, server: &Server, table: &str) -> Vec<String> {
-    let names: Vec<String> = match server.database() {
-        Database::Sqlite => {
-            let query = format!("SELECT name FROM pragma_table_info('{table}')");
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut sqlite(server).await).await;
-            rows.expect("it is there").iter().map(|row| row.get(0)).collect()
-        }
-        Database::Postgres { superuser_url, .. } => {
-            let query = format!(
-                "SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}' AND is_generated = 'NEVER'"
-            );
-            let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut database).await;
-            rows.expect("it is there").iter().map(|row| row.get(0)).collect()
-        }
-    };
-    // A trigger gives each row its place among the words.
-    names.into_iter().filter(|name| backend == Backend::Postgres || name != "place").collect()
-}
-
-async fn sqlite(server: &Server) -> sqlx::SqliteConnection {
-    let url = format!("sqlite:{}", server.database_file().display());
-    sqlx::SqliteConnection::connect(&url).await.expect("the file opens")
-}
-
-/// A statement that changes no rows.
-async fn try_alter(server: &Server, statement: &str) {
-    let statement = sqlx::AssertSqlSafe(statement.to_owned());
-    let done = match server.database() {
-        Database::Sqlite => sqlite(server).await.execute(statement).await.map(|_| ()),
-        Database::Postgres { superuser_url, .. } => {
-            let mut database = sqlx::PgConnection::connect(superuser_url).await.expect("it is there");
-            database.execute(statement).await.map(|_| ())
-        }
-    };
-    done.expect("the statement is fine");
 }
 
 async fn requests(small: &Client, large: &Client) {

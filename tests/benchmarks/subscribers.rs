@@ -3,7 +3,6 @@
 //! A subscriber reads raw frames and looks for two texts in them: it parses nothing, because it shares the machine with the
 //! server that is measured. A line carries the moment at which it was sent, in microseconds since the benchmark began.
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -178,9 +177,10 @@ impl Subscribers {
         self.counts.is_timed.store(true, Ordering::SeqCst);
         let counts = || (self.counts.events.load(Ordering::SeqCst), self.counts.lines.load(Ordering::SeqCst));
         let (events_before, lines_before) = counts();
-        let (began, cpu_before) = (Instant::now(), cpu_seconds(server));
+        let (began, cpu_before) = (Instant::now(), server.cpu_seconds());
         let appends = appending(lines_before).await;
-        let (seconds, server_cpu_seconds) = (began.elapsed().as_secs_f64(), cpu_seconds(server) - cpu_before);
+        let (seconds, server_cpu_seconds) =
+            (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
         self.counts.is_timed.store(false, Ordering::SeqCst);
         let (events, lines) = counts();
         let mut latency_micros =
@@ -210,9 +210,9 @@ pub(crate) async fn cost_of_appending(
     pace: Pace,
     long: Duration,
 ) -> f64 {
-    let before = cpu_seconds(server);
+    let before = server.cpu_seconds();
     let appends = append_to_many(owner, executions, pace, long).await;
-    (cpu_seconds(server) - before) / appends as f64
+    (server.cpu_seconds() - before) / appends as f64
 }
 
 /// Memory that the server has more of with `count` subscribers that wait than before, each.
@@ -222,10 +222,10 @@ pub(crate) async fn memory_of_an_idle_one(
     executions: &[String],
     count: usize,
 ) -> (u64, Subscribers) {
-    let before = memory_bytes(server);
+    let before = server.memory_bytes();
     let subscribers = Subscribers::open(owner, executions, count).await;
     sleep(SETTLE).await;
-    (memory_bytes(server).saturating_sub(before) / count as u64, subscribers)
+    (server.memory_bytes().saturating_sub(before) / count as u64, subscribers)
 }
 
 /// Starts many executions.
@@ -235,23 +235,6 @@ pub(crate) async fn start_many(owner: &Client, count: usize) -> Vec<String> {
         executions.push(owner.start_any().await);
     }
     executions
-}
-
-/// Processor time that a server has used.
-pub(crate) fn cpu_seconds(server: &Server) -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = fs::read_to_string(format!("/proc/{}/stat", server.process_id())).expect("the process runs");
-    let after_name = stat.rsplit(')').next().expect("it has a name");
-    let fields = after_name.split_whitespace().skip(11).take(2);
-    fields.map(|ticks| ticks.parse::<f64>().expect("it is a number")).sum::<f64>() / TICKS_PER_SECOND
-}
-
-/// Memory that a server has now.
-pub(crate) fn memory_bytes(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.process_id()));
-    let status = status.expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
 }
 
 async fn append_to_many(owner: &Client, executions: &[String], pace: Pace, long: Duration) -> u64 {

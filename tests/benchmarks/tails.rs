@@ -18,7 +18,7 @@ mod subscribers;
 use std::time::Duration;
 
 use harness::{Backend, Client, Database, Server, Team};
-use subscribers::{Pace, Subscribers, cost_of_appending, memory_bytes, memory_of_an_idle_one, start_many};
+use subscribers::{Pace, Subscribers, cost_of_appending, memory_of_an_idle_one, start_many};
 
 const MODEST_PER_SECOND: u64 = 20;
 const KIB: f64 = 1024.0;
@@ -60,7 +60,7 @@ async fn on_one(server: &Server, owner: &Client, count: usize, long: Duration) {
         let figures = subscribers.follow_one(server, owner, &executions[0], pace, long).await;
         figures.print(&format!("{count} on one, {pace:?}"));
     }
-    println!("  the server has {:.0} MiB", memory_bytes(server) as f64 / KIB / KIB);
+    println!("  the server has {:.0} MiB", server.memory_bytes() as f64 / KIB / KIB);
     Subscribers::close(subscribers).await;
 }
 
@@ -78,6 +78,6 @@ async fn on_each(server: &Server, owner: &Client, count: usize, long: Duration) 
         let figures = subscribers.follow_each(server, owner, &executions, pace, long).await;
         figures.print(&format!("{count} on {count}, {pace:?}"));
     }
-    println!("  the server has {:.0} MiB", memory_bytes(server) as f64 / KIB / KIB);
+    println!("  the server has {:.0} MiB", server.memory_bytes() as f64 / KIB / KIB);
     Subscribers::close(subscribers).await;
 }

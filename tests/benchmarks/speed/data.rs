@@ -2,14 +2,13 @@
 //!
 //! Every other tenant is a copy in SQL, with its own ids. The last five digits of an id are the number of its tenant.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sqlx::{Connection as _, Executor as _, Row as _};
 use uuid::Uuid;
 
-use crate::harness::{Backend, Claims, Client, Database, Server, id_of, line};
+use crate::database::Address;
+use crate::harness::{Backend, Claims, Client, Server, id_of, line};
 
 /// Tenants that one statement makes.
 const TENANTS_AT_ONCE: usize = 50;
@@ -56,20 +55,10 @@ impl Tenant {
     }
 }
 
-/// Where the database is.
-#[derive(Clone)]
-pub(crate) enum Address {
-    Sqlite(PathBuf),
-    Postgres(String),
-}
-
 impl Data {
     pub(crate) async fn make(backend: Backend, executions: usize, tenants: usize) -> Self {
         let server = Server::builder(backend).await.env("RUNLEDGER_LOG_RETENTION_DAYS", "0").start().await;
-        let address = match server.database() {
-            Database::Sqlite => Address::Sqlite(server.database_file()),
-            Database::Postgres { superuser_url, .. } => Address::Postgres(superuser_url.clone()),
-        };
+        let address = Address::of(&server);
         let began = Instant::now();
         let org = |number: usize| format!("bench-{number:04}");
         let claims = |number| Claims::member("olga", &org(number)).expiring_in(HOURS * 3_600);
@@ -163,15 +152,15 @@ async fn copy(address: &Address, templates: usize, tenants: usize) {
          WHERE id = numbered",
         times.join(", ")
     );
-    run(address, &spread).await;
-    run(address, "CREATE TABLE bench_tenant (n bigint PRIMARY KEY, name text NOT NULL)").await;
+    address.run(&spread).await;
+    address.run("CREATE TABLE bench_tenant (n bigint PRIMARY KEY, name text NOT NULL)").await;
     for from in (1..tenants).step_by(TENANTS_AT_ONCE) {
         let numbers = from..tenants.min(from + TENANTS_AT_ONCE);
         let rows: Vec<_> = numbers.map(|number| format!("({number}, 'org:bench-{number:04}')")).collect();
-        run(address, "DELETE FROM bench_tenant").await;
-        run(address, &format!("INSERT INTO bench_tenant VALUES {}", rows.join(", "))).await;
+        address.run("DELETE FROM bench_tenant").await;
+        address.run(&format!("INSERT INTO bench_tenant VALUES {}", rows.join(", "))).await;
         for table in TABLES {
-            let names = columns(address, table).await;
+            let names = address.columns(table).await;
             let value = |name: &String| match name.as_str() {
                 "tenant_id" => "tenant.name".to_owned(),
                 "id" | "execution_id" | "code_agent_id" | "code_version_id" => own_id(address, name),
@@ -184,11 +173,11 @@ async fn copy(address: &Address, templates: usize, tenants: usize) {
                 names.join(", "),
                 values.join(", ")
             );
-            run(address, &insert).await;
+            address.run(&insert).await;
         }
     }
-    run(address, "DROP TABLE bench_tenant").await;
-    run(address, if matches!(address, Address::Postgres(_)) { "VACUUM ANALYZE" } else { "ANALYZE" }).await;
+    address.run("DROP TABLE bench_tenant").await;
+    address.analyze().await;
 }
 
 fn own_id(address: &Address, column: &str) -> String {
@@ -198,43 +187,4 @@ fn own_id(address: &Address, column: &str) -> String {
         }
         Address::Sqlite(_) => format!("unhex(substr(hex(row.{column}), 1, 27) || printf('%05X', tenant.n))"),
     }
-}
-
-async fn columns(address: &Address, table: &str) -> Vec<String> {
-    match address {
-        Address::Sqlite(file) => {
-            let query = format!("SELECT name FROM pragma_table_info('{table}')");
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut sqlite(file).await).await;
-            // A trigger gives each row its place among the words.
-            let names = rows.expect("it is there").into_iter().map(|row| row.get(0));
-            names.filter(|name: &String| name != "place").collect()
-        }
-        Address::Postgres(url) => {
-            let query = format!(
-                "SELECT column_name::text FROM information_schema.columns
-                 WHERE table_name = '{table}' AND is_generated = 'NEVER' AND is_identity = 'NO'"
-            );
-            let mut database = sqlx::PgConnection::connect(url).await.expect("it is there");
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut database).await;
-            rows.expect("it is there").iter().map(|row| row.get(0)).collect()
-        }
-    }
-}
-
-async fn sqlite(file: &std::path::Path) -> sqlx::SqliteConnection {
-    let url = format!("sqlite:{}", file.display());
-    sqlx::SqliteConnection::connect(&url).await.expect("the file opens")
-}
-
-/// Runs a statement.
-pub(crate) async fn run(address: &Address, statement: &str) {
-    let statement = sqlx::AssertSqlSafe(statement.to_owned());
-    let done = match address {
-        Address::Sqlite(file) => sqlite(file).await.execute(statement).await.map(|_| ()),
-        Address::Postgres(url) => {
-            let mut database = sqlx::PgConnection::connect(url).await.expect("it is there");
-            database.execute(statement).await.map(|_| ())
-        }
-    };
-    done.expect("the statement is fine");
 }

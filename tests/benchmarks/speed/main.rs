@@ -15,6 +15,8 @@
 mod harness;
 
 mod data;
+#[path = "../database.rs"]
+mod database;
 mod http;
 mod loads;
 mod raw;
@@ -31,8 +33,6 @@ use tokio::task::JoinSet;
 
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 3;
-/// Ticks of a processor's time a second, as Linux counts them.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -117,7 +117,7 @@ async fn round(
     server: &Server,
 ) -> Figures {
     let left = Arc::new(AtomicUsize::new(requests));
-    let cpu_before = cpu_seconds(server);
+    let cpu_before = server.cpu_seconds();
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for mut asker in askers {
@@ -135,7 +135,7 @@ async fn round(
     }
     let times = tasks.join_all().await;
     let took = began.elapsed().as_secs_f64();
-    let cpu_seconds = cpu_seconds(server) - cpu_before;
+    let cpu_seconds = server.cpu_seconds() - cpu_before;
     let mut times: Vec<Duration> = times.into_iter().flatten().collect();
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
@@ -145,19 +145,6 @@ async fn round(
         p99_ms: at(99),
         cpu_micros: cpu_seconds * 1e6 / requests as f64,
     }
-}
-
-/// That the server has used since it started.
-fn cpu_seconds(server: &Server) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.process_id()));
-    let stat = stat.expect("the process runs");
-    let (_, after_name) = stat.rsplit_once(')').expect("Linux writes it so");
-    let ticks = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<f64>().expect("it is a number"));
-    ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 
 fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {

@@ -12,7 +12,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::data::{Address, Tenant};
+use crate::data::Tenant;
+use crate::database::Address;
 
 /// One connection, for one task.
 pub(crate) enum Raw {

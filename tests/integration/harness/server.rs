@@ -21,6 +21,8 @@ use super::{
 const READY: &str = "listening on http://";
 /// How much of a server's log a failed test shows.
 const LOG_LINES_SHOWN_MAX: usize = 80;
+/// Ticks of a processor's time a second, as Linux counts them.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server. Clones are the same server; it ends with the last of them.
 #[derive(Debug, Clone)]
@@ -215,10 +217,28 @@ impl Server {
 
     /// The most memory that its process has had at once.
     pub(crate) fn peak_memory_bytes(&self) -> u64 {
-        let id = self.process_id();
-        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        self.status_bytes("VmHWM:")
+    }
+
+    /// The memory that its process has now.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says it");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1024
+    }
+
+    /// Processor time that its process has used.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id()));
+        let stat = stat.expect("the process runs");
+        let (_, after_name) = stat.rsplit_once(')').expect("it has a name");
+        let fields = after_name.split_whitespace().skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<f64>().expect("it is a number")).sum::<f64>() / TICKS_PER_SECOND
     }
 
     /// The id of its process.
