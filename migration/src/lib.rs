@@ -14,6 +14,7 @@ mod m0008_search;
 mod m0009_history;
 mod m0010_visual_events;
 mod m0011_few_statistics;
+mod m0012_search_by_time;
 
 /// All changes.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_history::Migration),
             Box::new(m0010_visual_events::Migration),
             Box::new(m0011_few_statistics::Migration),
+            Box::new(m0012_search_by_time::Migration),
         ]
     }
 }

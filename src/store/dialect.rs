@@ -70,23 +70,13 @@ impl Dialect {
                 [sqlite_terms(tenant_id, words)],
             ),
             Self::Postgres => {
-                let found = |terms: &str| {
-                    format!(
-                        "EXISTS (SELECT FROM execution_search
-                             WHERE execution_search.tenant_id = execution.tenant_id
-                             AND execution_search.execution_id = execution.id
-                             AND runledger_terms(execution_search.tenant_id, start_words, result_words, error_words)
-                                 @> {terms})"
-                    )
-                };
-                let words = words.join(" ");
-                match tenant_id {
-                    None => Expr::cust_with_values(found("string_to_array($1, ' ')"), [words]),
-                    Some(tenant_id) => Expr::cust_with_values(
-                        found("array_prepend($1, string_to_array($2, ' '))"),
-                        [format!("_{tenant_id}"), words],
-                    ),
-                }
+                let (has_terms, terms) = postgres_terms(tenant_id, words);
+                let found = format!(
+                    "EXISTS (SELECT FROM execution_search
+                         WHERE execution_search.tenant_id = execution.tenant_id
+                         AND execution_search.execution_id = execution.id AND {has_terms})"
+                );
+                Expr::cust_with_values(found, terms)
             }
         }
     }
@@ -176,6 +166,22 @@ impl Dialect {
                 "SELECT pg_advisory_xact_lock(hashtext('runledger schema'))",
             )),
         }
+    }
+}
+
+/// All words of a row of `execution_search`, as PostgreSQL's index has them.
+pub(super) const POSTGRES_TERMS: &str = "(runledger_windows(execution_search.created_at)
+    || runledger_terms(execution_search.tenant_id, start_words, result_words, error_words))";
+
+/// Whether a row of `execution_search` has all of these words, and their values.
+pub(super) fn postgres_terms(tenant_id: Option<&str>, words: &[String]) -> (String, Vec<String>) {
+    let words = words.join(" ");
+    match tenant_id {
+        None => (format!("{POSTGRES_TERMS} @> string_to_array($1, ' ')"), vec![words]),
+        Some(tenant_id) => (
+            format!("{POSTGRES_TERMS} @> array_prepend($1, string_to_array($2, ' '))"),
+            vec![format!("_{tenant_id}"), words],
+        ),
     }
 }
 

@@ -14,7 +14,7 @@ use super::failure::failed;
 use super::logs;
 use super::rows::Columns;
 use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
-use super::search::{Hits, search_row};
+use super::search::{Hits, Sought, search_row};
 use super::write::{INSERT_ROWS_MAX, delete, insert_many, insert_new};
 use super::{WriteTx, system};
 use crate::auth::{Role, Stamp, Viewer};
@@ -172,7 +172,8 @@ impl Reader<'_> {
         };
         let rest = Filter { words: None, ..filter.clone() };
         let select = || self.history().filter(self.matching(&rest));
-        let hits = self.hits_of_page(select().filter(bounds(order, page)), words, order, page).await?;
+        let sought = Sought { words, page, order, created_at: &filter.created_at };
+        let hits = self.hits_of_page(|| select().filter(bounds(order, page)), &sought).await?;
         if let Some(Hits { among, there_are_more }) = hits {
             let rows = self.page(select().filter(among), order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
@@ -407,7 +408,7 @@ impl Reader<'_> {
             .add_option(words.as_ref().map(|words| self.has_words(words)))
     }
 
-    fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
+    pub(super) fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
         self.select::<execution::Entity>().filter(execution::Column::DiscardAt.is_null())
     }
 

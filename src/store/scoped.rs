@@ -138,15 +138,17 @@ impl<'c> Reader<'c> {
     ///
     /// # Errors
     /// What the database says.
-    pub(super) async fn union_of<R: FromQueryResult + Send + Sync>(
+    pub(super) async fn union_of<R>(
         &self,
         parts: Vec<Part>,
+        read: impl Fn(&QueryResult) -> Result<R, DbErr>,
     ) -> Result<Vec<R>> {
         let mut parts = parts.into_iter().map(|Part(query)| query);
         let Some(mut union) = parts.next() else { return Ok(Vec::new()) };
         union.unions(parts.map(|query| (UnionType::All, query)));
         let statement = self.dialect.backend().build(&union);
-        R::find_by_statement(statement).all(self.connection()).await.map_err(failed)
+        let rows = self.connection().query_all_raw(statement).await.map_err(failed)?;
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
     }
 
     /// Whose rows are read, when that is only one owner's.

@@ -17,6 +17,7 @@ for_each_backend!(
     words_find_nothing_of_another_tenant,
     what_is_gone_is_not_found,
     a_search_is_paged_counted_sorted_and_filtered_like_any_list,
+    executions_of_any_time_are_found_in_order_however_many_have_the_words,
     a_deletion_by_words_removes_what_has_them_and_nothing_else,
     changes_are_followed_by_words,
     executions_from_before_there_was_a_search_are_found_after_a_start,
@@ -262,6 +263,76 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
             assert_eq!(pages, with, "{order} by pages");
         }
     }
+}
+
+/// More than are read at once have the words, most of them long ago and many of them at one moment.
+async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(team: Team) {
+    let owner = &team.owner;
+    let recorded = |number: u32| {
+        let started = match number % 8 {
+            // A clump, in which the order is that of the ids.
+            0 => "2019-03-01T10:00:00Z".parse().expect("it is a time"),
+            1 => runledger::clock::now() - chrono::TimeDelta::seconds(i64::from(number)),
+            2 => runledger::clock::Timestamp::UNIX_EPOCH - chrono::TimeDelta::days(i64::from(number % 40)),
+            _ => runledger::clock::Timestamp::UNIX_EPOCH + chrono::TimeDelta::hours(i64::from(number) * 100),
+        };
+        json!({
+            "id": runledger::clock::new_id(), "startedAt": started, "completedAt": started,
+            "name": if number % 8 == 1 { "recent" } else { "common" },
+            "status": if number.is_multiple_of(300) { "FAILED" } else { "COMPLETED" },
+        })
+    };
+    let recorded: Vec<_> = (0..2_400).map(recorded).collect();
+    for part in recorded.chunks(400) {
+        owner.record(json!(part)).await.expect("they are fine");
+    }
+    let uncounted = EXECUTIONS.replace("totalCount", "");
+    let time_of = |one: &Value| one["startedAt"].as_str().expect("it has a time").parse().expect("it is one");
+    let newest_first = |name: &str, status: &str| {
+        let mut of_name: Vec<(runledger::clock::Timestamp, String)> = recorded
+            .iter()
+            .filter(|one| one["name"] == name && (status.is_empty() || one["status"] == status))
+            .map(|one| (time_of(one), id_of(one)))
+            .collect();
+        of_name.sort_by(|one, other| other.cmp(one));
+        of_name
+    };
+    for (name, status) in [("common", ""), ("recent", ""), ("common", "FAILED"), ("absent", "")] {
+        let mut filter = json!({ "search": name });
+        if !status.is_empty() {
+            filter["statuses"] = json!([status]);
+        }
+        for order in ["NEWEST", "OLDEST"] {
+            let mut expected = newest_first(name, status);
+            if order == "OLDEST" {
+                expected.reverse();
+            }
+            let (mut pages, mut after) = (Vec::new(), Value::Null);
+            loop {
+                let arguments = json!({ "filter": filter, "order": order, "first": 200, "after": after });
+                let page = owner.query(&uncounted, arguments).await["executions"].take();
+                pages.extend(page["nodes"].as_array().expect("a list").iter().map(id_of));
+                after = page["pageInfo"]["endCursor"].clone();
+                if page["pageInfo"]["hasNextPage"] == false {
+                    break;
+                }
+            }
+            let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
+            assert!(pages == expected, "{name} {status} {order}: {} of {}", pages.len(), expected.len());
+        }
+    }
+    let between = json!({ "from": "1975-01-01T00:00:00Z", "to": "2019-03-01T10:00:00Z" });
+    let arguments = json!({ "filter": { "search": "common", "createdAt": between }, "first": 1 });
+    let page = owner.query(EXECUTIONS, arguments).await["executions"].take();
+    let range =
+        time_of(&json!({ "startedAt": between["from"] }))..time_of(&json!({ "startedAt": between["to"] }));
+    let mut expected = newest_first("common", "");
+    expected.retain(|(time, _)| range.contains(time));
+    assert_eq!(
+        (&page["nodes"][0]["id"], &page["totalCount"]),
+        (&json!(expected[0].1), &json!(expected.len()))
+    );
+    assert_eq!(found(&team.stranger, "common").await, BTreeSet::new());
 }
 
 async fn a_deletion_by_words_removes_what_has_them_and_nothing_else(team: Team) {

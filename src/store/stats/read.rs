@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use entity::{change_event, code_agent, code_publish, code_version, code_version_run, execution, statistic};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
-use sea_orm::{ColumnTrait, Condition, FromQueryResult};
+use sea_orm::{ColumnTrait, Condition, DbErr, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
 use super::{Counted, EVERY_TENANT, subject_id};
 use crate::clock::Timestamp;
-use crate::domain::execution::{Mode, Status};
+use crate::domain::execution::Mode;
 use crate::domain::stats::{Bucket, Figures, Span, Stretch, Subject, Width, parts};
 use crate::error::Result;
 use crate::store::dialect::Unfolded;
@@ -57,25 +57,31 @@ pub struct RegistryCounts {
     pub first_runs: i64,
 }
 
+/// Which columns the parts of a union have. Each of them costs in each row, so there are no others than are looked at.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    /// Several have statistics, which are told apart by this.
+    key: Key,
+    /// Executions are among the rows.
+    has_executions: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    None,
+    CodeAgent,
+    Project,
+}
+
 /// A row of the union: figures as they are stored, or an execution.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 struct Found {
-    tenant_id: String,
-    code_agent_id: Option<Uuid>,
-    project_key: Option<String>,
     start: Timestamp,
     mode: Mode,
-    figures: Option<Vec<u8>>,
-    status: Option<Status>,
-    code_version: Option<i32>,
-    input_tokens: Option<i64>,
-    cached_input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cost_microusd: Option<i64>,
-    duration_ms: Option<i64>,
-    visual_enabled: Option<bool>,
-    visual_events_captured: Option<i64>,
-    visual_stream_duration_ms: Option<i64>,
+    figures: Figures,
+    code_agent_id: Option<Uuid>,
+    /// Its tenant and key.
+    project: Option<(String, String)>,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -101,13 +107,18 @@ impl Reader<'_> {
     pub async fn statistics(&self, query: &StatsQuery, widest: Width) -> Result<Vec<StatsRow>> {
         let Some(query) = self.narrowed(query) else { return Ok(Vec::new()) };
         let parts = parts(query.span, widest);
+        let shape = Shape::of(&query.of, !parts.edges.is_empty());
         // Those with real columns come first: they tell PostgreSQL the types of the others' nulls.
-        let mut union: Vec<_> = parts.edges.iter().map(|edge| self.edge(&query, *edge)).collect();
-        union.extend(parts.stretches.iter().map(|stretch| self.stretch(&query, *stretch)));
-        union.extend(parts.hours.map(|hours| self.unfolded(&query, hours)));
-        let found: Vec<Found> = self.union_of(union).await?;
+        let mut union: Vec<_> = parts.edges.iter().map(|edge| self.edge(&query, shape, *edge)).collect();
+        union.extend(parts.stretches.iter().map(|stretch| self.stretch(&query, shape, *stretch)));
+        union.extend(parts.hours.map(|hours| self.unfolded(&query, shape, hours)));
+        let found = self.union_of(union, |row| shape.read(row)).await?;
         let places = Places::of(&query.of);
-        found.into_iter().filter_map(|found| Some((places.find(&found)?, found))).map(row).collect()
+        let row = |found: Found| {
+            let of = places.find(&found)?;
+            Some(StatsRow { of, start: found.start, mode: found.mode, figures: found.figures })
+        };
+        Ok(found.into_iter().filter_map(row).collect())
     }
 
     /// The beginning of the first day that has executions, of any of those that are asked for.
@@ -120,7 +131,7 @@ impl Reader<'_> {
         let first = |column: &str| vec![("start", Expr::cust(format!("min({column})")))];
         let rows = self.rows(&query, day).part(first("start"));
         let events = self.events(&query, day.starts).part(first("hour"));
-        let first: Vec<First> = self.union_of(vec![rows, events]).await?;
+        let first = self.union_of(vec![rows, events], |row| First::from_query_result(row, "")).await?;
         Ok(first.into_iter().filter_map(|first| first.start).min())
     }
 
@@ -150,14 +161,13 @@ impl Reader<'_> {
         let failures = "coalesce(sum(CASE WHEN outcome IN ('KEPT_INVALID', 'REFUSED') THEN 1 ELSE 0 END), 0)";
         let mut attempts = count("publishes");
         attempts[3].1 = Expr::cust(format!("CAST({failures} AS bigint)"));
-        let counts: Vec<RegistryCounts> = self
-            .union_of(vec![
-                agents.part(count("code_agents").into()),
-                versions.part(count("versions").into()),
-                publishes.part(attempts.into()),
-                runs.part(count("first_runs").into()),
-            ])
-            .await?;
+        let parts = vec![
+            agents.part(count("code_agents").into()),
+            versions.part(count("versions").into()),
+            publishes.part(attempts.into()),
+            runs.part(count("first_runs").into()),
+        ];
+        let counts = self.union_of(parts, |row| RegistryCounts::from_query_result(row, "")).await?;
         Ok(counts.into_iter().fold(RegistryCounts::default(), |sum, counts| RegistryCounts {
             code_agents: sum.code_agents + counts.code_agents,
             versions: sum.versions + counts.versions,
@@ -180,9 +190,9 @@ impl Reader<'_> {
         Some(query)
     }
 
-    fn stretch(&self, query: &StatsQuery, stretch: Stretch) -> Part {
+    fn stretch(&self, query: &StatsQuery, shape: Shape, stretch: Stretch) -> Part {
         use statistic::Column as C;
-        self.rows(query, stretch).part(stored(&query.of, C::CodeAgentId, C::ProjectKey, "start"))
+        self.rows(query, stretch).part(shape.stored(C::CodeAgentId, C::ProjectKey, "start"))
     }
 
     fn rows(&self, query: &StatsQuery, stretch: Stretch) -> ScopedSelect<'_, '_, statistic::Entity> {
@@ -259,9 +269,9 @@ impl Reader<'_> {
     }
 
     /// What has changed since.
-    fn unfolded(&self, query: &StatsQuery, hours: Span) -> Part {
+    fn unfolded(&self, query: &StatsQuery, shape: Shape, hours: Span) -> Part {
         use change_event::Column as C;
-        self.events(query, hours).part(stored(&query.of, C::CodeAgentId, C::ProjectKey, "hour"))
+        self.events(query, hours).part(shape.stored(C::CodeAgentId, C::ProjectKey, "hour"))
     }
 
     fn events(&self, query: &StatsQuery, hours: Span) -> ScopedSelect<'_, '_, change_event::Entity> {
@@ -289,7 +299,7 @@ impl Reader<'_> {
     }
 
     /// Executions that were created within less than an hour.
-    fn edge(&self, query: &StatsQuery, (from, to): (Timestamp, Timestamp)) -> Part {
+    fn edge(&self, query: &StatsQuery, shape: Shape, (from, to): (Timestamp, Timestamp)) -> Part {
         use execution::Column as C;
         let columns = Columns {
             tenant: C::TenantId,
@@ -298,8 +308,6 @@ impl Reader<'_> {
             workflow: C::WorkflowId,
             project: C::ProjectKey,
         };
-        let mut expressions = told_apart(&query.of, C::CodeAgentId, C::ProjectKey, C::CreatedAt.into_expr());
-        expressions.push(("figures", null("bytea")));
         let values = [
             C::Status,
             C::CodeVersion,
@@ -312,6 +320,8 @@ impl Reader<'_> {
             C::VisualEventsCaptured,
             C::VisualStreamDurationMs,
         ];
+        let start = C::CreatedAt.into_expr();
+        let mut expressions = shape.told_apart(start, null("bytea"), C::CodeAgentId, C::ProjectKey);
         expressions
             .extend(VALUES.into_iter().map(|(name, _)| name).zip(values.map(|value| value.into_expr())));
         self.select::<execution::Entity>()
@@ -387,33 +397,96 @@ impl<'q> Places<'q> {
             Self::One => Some(0),
             Self::CodeAgents(places) => places.get(&found.code_agent_id?).copied(),
             Self::Projects(places) => {
-                places.get(&(found.tenant_id.as_str(), found.project_key.as_deref()?)).copied()
+                let (tenant_id, key) = found.project.as_ref()?;
+                places.get(&(tenant_id.as_str(), key.as_str())).copied()
             }
         }
     }
 }
 
-fn row((of, found): (usize, Found)) -> Result<StatsRow> {
-    let Found { start, mode, .. } = found;
-    let figures = match (&found.figures, found.status) {
-        (Some(figures), _) => Figures::decode(figures)?,
-        (None, Some(status)) => Counted {
-            status,
-            has_code_agent: found.code_agent_id.is_some(),
-            has_code_version: found.code_version.is_some(),
-            input_tokens: found.input_tokens.unwrap_or(0),
-            cached_input_tokens: found.cached_input_tokens.unwrap_or(0),
-            output_tokens: found.output_tokens.unwrap_or(0),
-            cost_microusd: found.cost_microusd.unwrap_or(0),
-            duration_ms: found.duration_ms,
-            visual_enabled: found.visual_enabled.unwrap_or(false),
-            visual_events_captured: found.visual_events_captured.unwrap_or(0),
-            visual_stream_duration_ms: found.visual_stream_duration_ms.unwrap_or(0),
+impl Shape {
+    fn of(of: &StatsOf, has_executions: bool) -> Self {
+        let key = match of {
+            StatsOf::Matching(_) => Key::None,
+            StatsOf::CodeAgents(_) => Key::CodeAgent,
+            StatsOf::Projects(_) => Key::Project,
+        };
+        Self { key, has_executions }
+    }
+
+    fn has_code_agent(self) -> bool {
+        self.has_executions || self.key == Key::CodeAgent
+    }
+
+    /// The columns of a row that has figures.
+    fn stored<C: ColumnTrait>(
+        self,
+        code_agent: C,
+        project: C,
+        start: &'static str,
+    ) -> Vec<(&'static str, Expr)> {
+        let mut expressions = self.told_apart(Expr::cust(start), Expr::cust("figures"), code_agent, project);
+        if self.has_executions {
+            expressions.extend(VALUES.map(|(name, r#type)| (name, null(r#type))));
         }
-        .figures(),
-        (None, None) => Figures::default(),
-    };
-    Ok(StatsRow { of, start, mode, figures })
+        expressions
+    }
+
+    fn told_apart<C: ColumnTrait>(
+        self,
+        start: Expr,
+        figures: Expr,
+        code_agent: C,
+        project: C,
+    ) -> Vec<(&'static str, Expr)> {
+        let mut expressions = vec![("start", start), ("mode", Expr::cust("mode")), ("figures", figures)];
+        if self.key == Key::Project {
+            expressions.push(("tenant_id", Expr::cust("tenant_id")));
+            expressions.push(("project_key", project.into_expr()));
+        }
+        if self.has_code_agent() {
+            expressions.push(("code_agent_id", code_agent.into_expr()));
+        }
+        expressions
+    }
+
+    /// A row of a statement that has these columns, in this order.
+    fn read(self, row: &QueryResult) -> Result<Found, DbErr> {
+        let mut places = 0..;
+        let mut place = || places.next().unwrap_or_default();
+        let start = row.try_get_by_index(place())?;
+        let mode = row.try_get_by_index(place())?;
+        let figures: Option<Vec<u8>> = row.try_get_by_index(place())?;
+        let project = match self.key {
+            Key::Project => {
+                let tenant_id: String = row.try_get_by_index(place())?;
+                let key: Option<String> = row.try_get_by_index(place())?;
+                key.map(|key| (tenant_id, key))
+            }
+            Key::None | Key::CodeAgent => None,
+        };
+        let code_agent_id: Option<Uuid> =
+            if self.has_code_agent() { row.try_get_by_index(place())? } else { None };
+        let figures = match figures {
+            Some(figures) => Figures::decode(&figures).map_err(|error| DbErr::Type(format!("{error:?}")))?,
+            None if self.has_executions => Counted {
+                status: row.try_get_by_index(place())?,
+                has_code_agent: code_agent_id.is_some(),
+                has_code_version: row.try_get_by_index::<Option<i32>>(place())?.is_some(),
+                input_tokens: row.try_get_by_index(place())?,
+                cached_input_tokens: row.try_get_by_index(place())?,
+                output_tokens: row.try_get_by_index(place())?,
+                cost_microusd: row.try_get_by_index(place())?,
+                duration_ms: row.try_get_by_index(place())?,
+                visual_enabled: row.try_get_by_index(place())?,
+                visual_events_captured: row.try_get_by_index(place())?,
+                visual_stream_duration_ms: row.try_get_by_index(place())?,
+            }
+            .figures(),
+            None => Figures::default(),
+        };
+        Ok(Found { start, mode, figures, code_agent_id, project })
+    }
 }
 
 /// What only executions have, and its type.
@@ -429,35 +502,6 @@ const VALUES: [(&str, &str); 10] = [
     ("visual_events_captured", "bigint"),
     ("visual_stream_duration_ms", "bigint"),
 ];
-
-/// The columns of a row that has figures.
-fn stored<C: ColumnTrait>(
-    of: &StatsOf,
-    code_agent: C,
-    project: C,
-    start: &'static str,
-) -> Vec<(&'static str, Expr)> {
-    let mut expressions = told_apart(of, code_agent, project, Expr::cust(start));
-    expressions.push(("figures", Expr::cust("figures")));
-    expressions.extend(VALUES.map(|(name, r#type)| (name, null(r#type))));
-    expressions
-}
-
-fn told_apart<C: ColumnTrait>(
-    of: &StatsOf,
-    code_agent: C,
-    project: C,
-    start: Expr,
-) -> Vec<(&'static str, Expr)> {
-    let by_project = matches!(of, StatsOf::Projects(_));
-    vec![
-        ("tenant_id", Expr::cust("tenant_id")),
-        ("code_agent_id", code_agent.into_expr()),
-        ("project_key", if by_project { project.into_expr() } else { null("text") }),
-        ("start", start),
-        ("mode", Expr::cust("mode")),
-    ]
-}
 
 /// A null of a type; SQLite takes any name for one.
 fn null(of_type: &str) -> Expr {

@@ -1,21 +1,26 @@
 //! The words by which executions are found: see [`crate::domain::search`].
+//!
+//! A page of a search costs what it shows, however many executions have the words: on SQLite because its index of words is in
+//! the order of time, on PostgreSQL because a part of time is one more word.
+
+mod places;
+mod windows;
 
 use std::collections::HashMap;
 
 use entity::{execution, execution_payload, execution_search};
-use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{
-    ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, Order, QueryFilter as _, QuerySelect as _,
-};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::{EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use super::dialect::sqlite_terms;
-use super::executions::{ExecutionRow, PayloadChange, reading_order};
+use super::dialect::Dialect;
+use super::executions::{ExecutionRow, PayloadChange};
 use super::failure::failed;
 use super::scoped::{Reader, ScopedSelect, of_executions};
 use super::write::insert_many;
 use super::{Store, WriteTx};
-use crate::domain::execution::Order as ListOrder;
+use crate::clock::Timestamp;
+use crate::domain::execution::{Order as ListOrder, Range};
 use crate::domain::page::{Cursor, Page};
 use crate::domain::search::Words;
 use crate::error::Result;
@@ -56,88 +61,37 @@ pub(super) struct Hits {
     pub there_are_more: bool,
 }
 
-/// The second that a place of SQLite's index of words is in: see the schema change that makes it.
-const PLACES_OF_A_SECOND: u32 = 30;
+/// What a page of a search shows.
+pub(super) struct Sought<'s> {
+    pub words: &'s [String],
+    pub page: &'s Page<Cursor>,
+    pub order: ListOrder,
+    /// When its executions were created, besides.
+    pub created_at: &'s Range<Timestamp>,
+}
 
 impl Reader<'_> {
     /// Which executions the page of a search is to be looked for among: a few more than it shows, instead of all that have
-    /// the words. `None` where they are found otherwise, as on PostgreSQL, whose planner knows which words are common.
+    /// the words. `None` where they are found otherwise, such as in another order than that of time.
     ///
-    /// SQLite's index of words gives its rows in the order of the seconds in which the executions were created, so that
-    /// reading ends with the second of the page's last row.
-    pub(super) async fn hits_of_page(
-        &self,
-        select: ScopedSelect<'_, '_, execution::Entity>,
-        words: &[String],
-        order: ListOrder,
-        page: &Page<Cursor>,
+    /// `select` selects what else the page's executions have to be, between its cursors.
+    pub(super) async fn hits_of_page<'r>(
+        &'r self,
+        select: impl Fn() -> ScopedSelect<'r, 'r, execution::Entity>,
+        sought: &Sought<'_>,
     ) -> Result<Option<Hits>> {
-        let is_by_time = matches!(order, ListOrder::Newest | ListOrder::Oldest);
-        if self.dialect.is_postgres() || !is_by_time {
+        if !matches!(sought.order, ListOrder::Newest | ListOrder::Oldest) {
             return Ok(None);
         }
-        let place = || Expr::cust("execution_words.rowid");
-        let terms = sqlite_terms(self.tenant_id(), words);
-        let at_place = "(execution.tenant_id, execution.id) IN (
-            SELECT execution_search.tenant_id, execution_search.execution_id
-            FROM execution_search WHERE execution_search.place = execution_words.rowid)";
-        let reading = reading_order(order, page);
-        let query = Query::select()
-            .expr_as(place(), "place")
-            .from("execution_words")
-            .and_where(Expr::cust_with_values("execution_words MATCH ?", [terms.clone()]))
-            .and_where(select.filter(Expr::cust(at_place)).exists())
-            .and_where_option(page.after.as_ref().map(|cursor| beyond(cursor, order == ListOrder::Oldest)))
-            .and_where_option(page.before.as_ref().map(|cursor| beyond(cursor, order == ListOrder::Newest)))
-            .order_by_expr(place(), reading.clone())
-            .limit(page.rows + 1)
-            .take();
-        let found = self.connection().query_all(&query).await.map_err(failed)?;
-        let places: Vec<i64> =
-            found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)?;
-        let last = places.last().filter(|_| places.len() as u64 > page.rows);
-        let Some(last) = last else {
-            if places.is_empty() {
-                return Ok(Some(Hits { among: Expr::val(false), there_are_more: false }));
-            }
-            let among = Expr::cust_with_values(
-                format!(
-                    "(execution.tenant_id, execution.id) IN (
-                         SELECT execution_search.tenant_id, execution_search.execution_id
-                         FROM execution_search WHERE execution_search.place IN ({}))",
-                    vec!["?"; places.len()].join(", ")
-                ),
-                places,
-            );
-            return Ok(Some(Hits { among, there_are_more: false }));
-        };
-        let second = last >> PLACES_OF_A_SECOND;
-        let range = match reading {
-            Order::Asc => format!("< {}", (second + 1) << PLACES_OF_A_SECOND),
-            _ => format!(">= {}", second << PLACES_OF_A_SECOND),
-        };
-        let range = format!(
-            "(execution.tenant_id, execution.id) IN (
-                 SELECT execution_search.tenant_id, execution_search.execution_id
-                 FROM execution_words JOIN execution_search ON execution_search.place = execution_words.rowid
-                 WHERE execution_words MATCH ? AND execution_words.rowid {range})"
-        );
-        Ok(Some(Hits { among: Expr::cust_with_values(range, [terms]), there_are_more: true }))
+        match self.dialect {
+            Dialect::Sqlite => self.hits_in_places(select(), sought).await.map(Some),
+            Dialect::Postgres => self.hits_in_windows(select, sought).await,
+        }
     }
 
     /// Whether an execution has all of these words.
     pub(super) fn has_words(&self, words: &[String]) -> Expr {
         self.dialect.has_words(self.tenant_id(), words)
-    }
-}
-
-/// The places from the second of a cursor on, or up to it.
-fn beyond(cursor: &Cursor, greater: bool) -> Expr {
-    let second = Ord::max(cursor.key.div_euclid(1_000_000), 0);
-    let place = Expr::cust("execution_words.rowid");
-    match greater {
-        true => place.gte(second << PLACES_OF_A_SECOND),
-        false => place.lt((second + 1) << PLACES_OF_A_SECOND),
     }
 }
 

@@ -1,0 +1,313 @@
+//! PostgreSQL's index of words gives its rows in no order, but it gives few of them fast: it skips in the list of a common
+//! word to what a rare one has. So the windows of time in which an execution was created are words, too, and a page is looked
+//! for in one window after another. They get wider the further they are away, and one that has many hits is looked at in parts.
+
+use std::ops::RangeInclusive;
+
+use entity::execution;
+use sea_orm::sea_query::{Alias, Expr, Query};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
+use uuid::Uuid;
+
+use super::{Hits, Sought};
+use crate::clock::Timestamp;
+use crate::domain::execution::Order as ListOrder;
+use crate::domain::page::Cursor;
+use crate::error::Result;
+use crate::store::dialect::{POSTGRES_TERMS, postgres_terms};
+use crate::store::executions::reading_order;
+use crate::store::failure::failed;
+use crate::store::scoped::{Reader, ScopedSelect};
+
+/// How wide windows are: those of a width have 2 to the power of this many seconds. As the schema change has it that makes
+/// words of them.
+const WIDTHS: [u32; 7] = [9, 12, 15, 18, 21, 24, 27];
+/// The last second of the last of the widest windows, in the year 2242.
+const SECOND_MAX: i64 = (1 << 33) - 1;
+/// Hits that are read at once.
+const HITS_MAX: usize = 2_000;
+/// How often one search looks into the index. Who filters common words by what few have asks for more: those hits are found
+/// among all that have the words.
+const LOOKS_MAX: usize = 80;
+
+/// Windows of one width that lie beside each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Windows {
+    /// Which of [`WIDTHS`].
+    width: usize,
+    numbers: RangeInclusive<i64>,
+}
+
+/// Which way a search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Towards {
+    Past,
+    Future,
+}
+
+/// What a look into the index gave.
+struct Look {
+    /// All that have the words.
+    count: usize,
+    /// Those of them that are looked for.
+    found: Vec<Uuid>,
+}
+
+impl Reader<'_> {
+    pub(super) async fn hits_in_windows<'r>(
+        &'r self,
+        select: impl Fn() -> ScopedSelect<'r, 'r, execution::Entity>,
+        sought: &Sought<'_>,
+    ) -> Result<Option<Hits>> {
+        let towards = match reading_order(sought.order, sought.page) {
+            Order::Asc => Towards::Future,
+            _ => Towards::Past,
+        };
+        let Some((nearest, furthest)) = self.seconds(sought, towards).await? else {
+            return Ok(Some(Hits { among: Expr::val(false), there_are_more: false }));
+        };
+        // The nearest come last.
+        let mut pending = from_nearest(nearest, towards);
+        pending.reverse();
+        let mut found = Vec::new();
+        for _ in 0..LOOKS_MAX {
+            let next = pending.pop().filter(|windows| !windows.are_beyond(furthest, towards));
+            let Some(windows) = next else {
+                return Ok(Some(Hits { among: self.are_among(&found), there_are_more: false }));
+            };
+            let look = self.look(&select, sought.words, &windows, towards).await?;
+            if look.count > HITS_MAX {
+                match windows.parts(towards) {
+                    Some(parts) => {
+                        pending.extend(parts.into_iter().rev());
+                        continue;
+                    }
+                    // The nearest of them; nobody looks at the others.
+                    None if (found.len() + look.found.len()) as u64 <= sought.page.rows => return Ok(None),
+                    None => {}
+                }
+            }
+            found.extend(look.found);
+            if found.len() as u64 > sought.page.rows {
+                return Ok(Some(Hits { among: self.are_among(&found), there_are_more: true }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The second in which a search begins, and the one with which it ends at the latest; `None` when there is nothing.
+    async fn seconds(&self, sought: &Sought<'_>, towards: Towards) -> Result<Option<(i64, i64)>> {
+        use execution::Column as C;
+        let Sought { page, order, created_at, .. } = sought;
+        let (lower, upper) = match order {
+            ListOrder::Oldest => (&page.after, &page.before),
+            _ => (&page.before, &page.after),
+        };
+        let of_cursor =
+            |cursor: &Option<Cursor>| cursor.as_ref().map(|cursor| cursor.key.div_euclid(1_000_000));
+        let of_time = |time: Option<Timestamp>| time.map(|time| time.timestamp());
+        let lower = Ord::max(of_cursor(lower), of_time(created_at.from));
+        let upper = [of_cursor(upper), of_time(created_at.to)].into_iter().flatten().min();
+        let (nearest, furthest, order) = match towards {
+            Towards::Past => (upper, lower.unwrap_or(0), Order::Desc),
+            Towards::Future => (lower, upper.unwrap_or(SECOND_MAX), Order::Asc),
+        };
+        let nearest = match nearest {
+            Some(second) => Some(second),
+            None => {
+                let first = self.history().order_by(C::CreatedAt.into_expr(), order).limit(1);
+                let first: Vec<(Timestamp,)> = first.tuples([C::CreatedAt.into_expr()]).await?;
+                first.first().map(|(time,)| time.timestamp())
+            }
+        };
+        let within = |second: i64| second.clamp(0, SECOND_MAX);
+        Ok(nearest.map(|nearest| (within(nearest), within(furthest))))
+    }
+
+    /// Some executions of these windows that have the words, and which of them are looked for. One more than
+    /// [`HITS_MAX`] when there are more; of the narrowest windows those that the search comes to first.
+    async fn look<'r>(
+        &'r self,
+        select: impl Fn() -> ScopedSelect<'r, 'r, execution::Entity>,
+        words: &[String],
+        windows: &Windows,
+        towards: Towards,
+    ) -> Result<Look> {
+        let (has_terms, terms) = postgres_terms(self.tenant_id(), words);
+        let mut hits = Query::select()
+            .columns(["tenant_id", "execution_id"].map(Alias::new))
+            .from("execution_search")
+            .and_where(Expr::cust_with_values(has_terms, terms))
+            .and_where(Expr::cust_with_values(
+                format!("{POSTGRES_TERMS} && string_to_array($1, ' ')"),
+                [windows.terms()],
+            ))
+            .limit(HITS_MAX as u64 + 1)
+            .take();
+        if windows.width == 0 {
+            hits.order_by_expr(Expr::cust("execution_search.created_at"), towards.order());
+        }
+        let is_hit = Expr::cust("(execution.tenant_id, execution.id) = (hits.tenant_id, hits.execution_id)");
+        let query = Query::select()
+            .expr(Expr::cust("hits.execution_id"))
+            .expr(select().filter(is_hit).exists())
+            .from_subquery(hits, "hits")
+            .take();
+        let rows = self.connection().query_all(&query).await.map_err(failed)?;
+        let mut found = Vec::new();
+        for row in &rows {
+            if row.try_get_by_index(1).map_err(failed)? {
+                found.push(row.try_get_by_index(0).map_err(failed)?);
+            }
+        }
+        Ok(Look { count: rows.len(), found })
+    }
+
+    fn are_among(&self, ids: &[Uuid]) -> Expr {
+        let list = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+        // Ids are unique across tenants by an index of their own; a tenant's are found by its key.
+        let ids = if self.tenant_id().is_some() {
+            "execution.id = ANY (string_to_array($1, ',')::uuid[])"
+        } else {
+            "execution.id::text = ANY (string_to_array($1, ','))"
+        };
+        Expr::cust_with_values(ids, [list])
+    }
+}
+
+impl Towards {
+    fn order(self) -> Order {
+        match self {
+            Self::Past => Order::Desc,
+            Self::Future => Order::Asc,
+        }
+    }
+}
+
+impl Windows {
+    /// The words of executions that were created in them: any of these.
+    fn terms(&self) -> String {
+        let bits = WIDTHS[self.width];
+        self.numbers.clone().map(|number| format!("+{bits}:{number}")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same time in two halves, the nearer one first; `None` of one of the narrowest windows.
+    fn parts(&self, towards: Towards) -> Option<[Self; 2]> {
+        let (width, first, last) = if self.numbers.start() < self.numbers.end() {
+            (self.width, *self.numbers.start(), *self.numbers.end())
+        } else {
+            let narrower = self.width.checked_sub(1)?;
+            let bits = WIDTHS[self.width] - WIDTHS[narrower];
+            (narrower, self.numbers.start() << bits, ((self.numbers.end() + 1) << bits) - 1)
+        };
+        let middle = first.midpoint(last);
+        let earlier = Self { width, numbers: first..=middle };
+        let later = Self { width, numbers: middle + 1..=last };
+        Some(match towards {
+            Towards::Past => [later, earlier],
+            Towards::Future => [earlier, later],
+        })
+    }
+
+    fn are_beyond(&self, furthest: i64, towards: Towards) -> bool {
+        let bits = WIDTHS[self.width];
+        match towards {
+            Towards::Past => (self.numbers.end() + 1) << bits <= furthest,
+            Towards::Future => self.numbers.start() << bits > furthest,
+        }
+    }
+}
+
+/// All time from a second on, its own window first, in windows that get wider.
+fn from_nearest(second: i64, towards: Towards) -> Vec<Windows> {
+    let mut rows = Vec::new();
+    // The first number that is not there yet.
+    let mut next = second >> WIDTHS[0];
+    for (width, bits) in WIDTHS.into_iter().enumerate() {
+        // Up to where the next wider ones begin.
+        let numbers = match (WIDTHS.get(width + 1), towards) {
+            (Some(wider), Towards::Past) => {
+                let mask = (1 << (wider - bits)) - 1;
+                let last = next;
+                // A whole wider window is left to those.
+                let first = if last & mask == mask && width > 0 { last + 1 } else { last & !mask };
+                next = (first >> (wider - bits)) - 1;
+                first..=last
+            }
+            (Some(wider), Towards::Future) => {
+                let mask = (1 << (wider - bits)) - 1;
+                let first = next;
+                let last = if first & mask == 0 && width > 0 { first - 1 } else { first | mask };
+                next = (last + 1) >> (wider - bits);
+                first..=last
+            }
+            (None, Towards::Past) => 0..=next,
+            (None, Towards::Future) => next..=SECOND_MAX >> bits,
+        };
+        if !numbers.is_empty() {
+            rows.push(Windows { width, numbers });
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(windows: &Windows) -> RangeInclusive<i64> {
+        let bits = WIDTHS[windows.width];
+        windows.numbers.start() << bits..=((windows.numbers.end() + 1) << bits) - 1
+    }
+
+    const MOMENTS: [i64; 8] = [
+        0,
+        1,
+        511,
+        512,
+        4_096,
+        1_795_292_724,
+        (1_795_292_724 >> 27) << 27,
+        ((1_795_292_724 >> 12) << 12) - 1,
+    ];
+
+    #[test]
+    fn windows_cover_all_time_from_a_second_on_without_a_gap_or_an_overlap() {
+        for second in MOMENTS {
+            let past = from_nearest(second, Towards::Past);
+            assert!(seconds(&past[0]).contains(&second), "{second}: {past:?}");
+            for pair in past.windows(2) {
+                assert_eq!(seconds(&pair[1]).end() + 1, *seconds(&pair[0]).start(), "{second}: {past:?}");
+            }
+            assert_eq!(past.last().map(|windows| *seconds(windows).start()), Some(0), "{second}");
+            let future = from_nearest(second, Towards::Future);
+            assert!(seconds(&future[0]).contains(&second), "{second}: {future:?}");
+            for pair in future.windows(2) {
+                assert_eq!(seconds(&pair[0]).end() + 1, *seconds(&pair[1]).start(), "{second}: {future:?}");
+            }
+            assert_eq!(future.last().map(|windows| *seconds(windows).end()), Some(SECOND_MAX), "{second}");
+        }
+    }
+
+    #[test]
+    fn windows_are_few() {
+        for second in MOMENTS {
+            for towards in [Towards::Past, Towards::Future] {
+                let rows = from_nearest(second, towards);
+                assert!(rows.len() <= WIDTHS.len(), "{rows:?}");
+                assert!(rows.iter().all(|row| row.terms().split(' ').count() <= 64), "{rows:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_parts_of_windows_are_the_same_time_nearer_half_first() {
+        let windows = Windows { width: 2, numbers: 7..=7 };
+        let [nearer, further] = windows.parts(Towards::Past).expect("there are narrower ones");
+        assert_eq!((nearer.width, nearer.numbers.clone()), (1, 60..=63));
+        assert_eq!((further.width, further.numbers.clone()), (1, 56..=59));
+        let [nearer, _] = nearer.parts(Towards::Future).expect("they are several");
+        assert_eq!(nearer.numbers, 60..=61);
+        assert_eq!(Windows { width: 0, numbers: 3..=3 }.parts(Towards::Past), None);
+    }
+}
