@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::append::{Admitted, Gate};
@@ -231,21 +231,35 @@ impl Archiver {
         let (doomed, claimed): (Vec<_>, Vec<_>) =
             claimed.into_iter().partition(|stream| doomed.contains(&(stream.kind, stream.execution_id)));
         let later = now + TimeDelta::seconds(ARCHIVE_DOOMED_SECONDS);
-        let mut outcomes: Vec<_> =
-            doomed.into_iter().map(|stream| Outcome::Put(stream, Some(later))).collect();
-        let writing = futures_util::stream::iter(claimed).map(|stream| self.write(stream, stops));
-        let mut writing = writing.buffer_unordered(ARCHIVES_AT_ONCE_MAX);
-        let mut any_moved = false;
-        while let Some(outcome) = writing.next().await {
-            outcomes.push(outcome);
-            // A few at a time: appends wait for this transaction on SQLite, and nobody waits for the slowest write.
-            if outcomes.len() >= ARCHIVES_AT_ONCE_MAX {
-                any_moved |= self.note(std::mem::take(&mut outcomes)).await?;
-            }
-        }
-        any_moved |= self.note(outcomes).await?;
+        let (done, outcomes) = mpsc::unbounded_channel();
+        let doomed = doomed.into_iter().map(|stream| Outcome::Put(stream, Some(later)));
+        // There are no more of them than logs are claimed.
+        let tell = move |outcome| _ = done.send(outcome);
+        doomed.for_each(&tell);
+        let writing = async move {
+            let writing = futures_util::stream::iter(claimed).map(|stream| self.write(stream, stops));
+            writing.buffer_unordered(ARCHIVES_AT_ONCE_MAX).for_each(async |outcome| tell(outcome)).await;
+            drop(tell);
+            Ok(())
+        };
+        // Beside each other: a write that nobody polls keeps its connection to the database, of which noting needs one.
+        let ((), any_moved) = tokio::try_join!(writing, self.note_all(outcomes))?;
         // What is wrong with one log keeps no other waiting.
         Ok(if any_moved { Round::Moved } else { Round::StorageFailed })
+    }
+
+    /// Writes down what becomes of logs, a few at a time: appends wait for that on SQLite, and nobody waits for the slowest
+    /// write. Says whether anything has moved.
+    async fn note_all(&self, mut outcomes: mpsc::UnboundedReceiver<Outcome>) -> Result<bool> {
+        let mut noted = Vec::new();
+        let mut any_moved = false;
+        while let Some(outcome) = outcomes.recv().await {
+            noted.push(outcome);
+            if noted.len() >= ARCHIVES_AT_ONCE_MAX {
+                any_moved |= self.note(std::mem::take(&mut noted)).await?;
+            }
+        }
+        Ok(any_moved | self.note(noted).await?)
     }
 
     /// Writes down what became of some logs; says whether anything has moved.

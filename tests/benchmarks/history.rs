@@ -33,10 +33,10 @@ const ROUNDS: usize = 100;
 const OLD: usize = 7;
 const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
 
-const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder) {
-    executions(filter: $filter, orderBy: $order, first: 50) { nodes {
+const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $after: String) {
+    executions(filter: $filter, orderBy: $order, first: 50, after: $after) { nodes {
         id name status mode workflowId ownerId createdAt completedAt durationMs costUsd tokens { total } revision
-    } pageInfo { hasNextPage } } }";
+    } pageInfo { hasNextPage endCursor } } }";
 const STATS: &str = "query ($filter: StatsFilter) { stats(filter: $filter) {
     totalExecutions successRate p50: durationMs(quantile: 0.5) p95: durationMs(quantile: 0.95) p99: durationMs(quantile: 0.99) } }";
 
@@ -192,6 +192,11 @@ async fn requests(small: &Client, large: &Client) {
         ("word in a seventh", LIST, by(json!({ "search": "compiler" }))),
         ("word in a thousandth", LIST, by(json!({ "search": "zanzibar" }))),
         ("word in none", LIST, by(json!({ "search": "nowhere" }))),
+        (
+            "word in all, in the middle",
+            LIST,
+            by(json!({ "search": "nightly", "createdAt": { "to": ago(180) } })),
+        ),
         ("word in the oldest seventh", LIST, by(json!({ "search": "antique" }))),
         ("in all, oldest first", LIST, json!({ "filter": { "search": "nightly" }, "order": "OLDEST" })),
         (
@@ -223,6 +228,22 @@ async fn requests(small: &Client, large: &Client) {
             for (client, times) in [small, large].into_iter().zip(&mut times) {
                 let began = Instant::now();
                 client.query(document, variables.clone()).await;
+                times.push(began.elapsed());
+            }
+        }
+        report(name, times);
+    }
+    for (name, search) in
+        [("second page", Value::Null), ("second page, word in a seventh", json!("compiler"))]
+    {
+        let mut times = [Vec::new(), Vec::new()];
+        for (client, times) in [small, large].into_iter().zip(&mut times) {
+            let mut variables = by(json!({ "search": search }));
+            let first = client.query(LIST, variables.clone()).await;
+            variables["after"] = first["executions"]["pageInfo"]["endCursor"].clone();
+            for _ in 0..ROUNDS {
+                let began = Instant::now();
+                client.query(LIST, variables.clone()).await;
                 times.push(began.elapsed());
             }
         }

@@ -267,22 +267,25 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
 
 /// More than are read at once have the words, most of them long ago and many of them at one moment.
 async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(team: Team) {
+    const SPREAD: u32 = 2_400;
     let owner = &team.owner;
     let recorded = |number: u32| {
+        let clump = "2019-03-01T10:00:00Z".parse().expect("it is a time");
         let started = match number % 8 {
-            // A clump, in which the order is that of the ids.
-            0 => "2019-03-01T10:00:00Z".parse().expect("it is a time"),
+            // There the order is that of the ids.
+            _ if number >= SPREAD => clump,
+            0 => clump,
             1 => runledger::clock::now() - chrono::TimeDelta::seconds(i64::from(number)),
             2 => runledger::clock::Timestamp::UNIX_EPOCH - chrono::TimeDelta::days(i64::from(number % 40)),
             _ => runledger::clock::Timestamp::UNIX_EPOCH + chrono::TimeDelta::hours(i64::from(number) * 100),
         };
         json!({
             "id": runledger::clock::new_id(), "startedAt": started, "completedAt": started,
-            "name": if number % 8 == 1 { "recent" } else { "common" },
+            "name": if number >= SPREAD { "clump" } else if number % 8 == 1 { "recent" } else { "common" },
             "status": if number.is_multiple_of(300) { "FAILED" } else { "COMPLETED" },
         })
     };
-    let recorded: Vec<_> = (0..2_400).map(recorded).collect();
+    let recorded: Vec<_> = (0..SPREAD + 2_100).map(recorded).collect();
     for part in recorded.chunks(400) {
         owner.record(json!(part)).await.expect("they are fine");
     }
@@ -297,7 +300,9 @@ async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(t
         of_name.sort_by(|one, other| other.cmp(one));
         of_name
     };
-    for (name, status) in [("common", ""), ("recent", ""), ("common", "FAILED"), ("absent", "")] {
+    for (name, status) in
+        [("common", ""), ("recent", ""), ("clump", ""), ("common", "FAILED"), ("absent", "")]
+    {
         let mut filter = json!({ "search": name });
         if !status.is_empty() {
             filter["statuses"] = json!([status]);

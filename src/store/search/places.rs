@@ -28,9 +28,11 @@ impl Reader<'_> {
         let &Sought { words, page, order, created_at } = sought;
         let place = || Expr::cust("execution_words.rowid");
         let terms = sqlite_terms(self.tenant_id(), words);
-        let at_place = "(execution.tenant_id, execution.id) IN (
-            SELECT execution_search.tenant_id, execution_search.execution_id
-            FROM execution_search WHERE execution_search.place = execution_words.rowid)";
+        // Equal to both, which is its key: by a list of one, SQLite may prefer to go through all up to a cursor.
+        let at_place = "execution.tenant_id = (
+                SELECT found.tenant_id FROM execution_search AS found WHERE found.place = execution_words.rowid)
+            AND execution.id = (
+                SELECT found.execution_id FROM execution_search AS found WHERE found.place = execution_words.rowid)";
         let reading = reading_order(order, page);
         let query = Query::select()
             .expr_as(place(), "place")

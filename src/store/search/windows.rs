@@ -5,8 +5,8 @@
 use std::ops::RangeInclusive;
 
 use entity::execution;
-use sea_orm::sea_query::{Alias, Expr, Query};
-use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Order};
 use uuid::Uuid;
 
 use super::{Hits, Sought};
@@ -75,7 +75,7 @@ impl Reader<'_> {
             let Some(windows) = next else {
                 return Ok(Some(Hits { among: self.are_among(&found), there_are_more: false }));
             };
-            let look = self.look(&select, sought.words, &windows, towards).await?;
+            let look = self.look(&select, sought, &windows, towards).await?;
             if look.count > HITS_MAX {
                 match windows.parts(towards) {
                     Some(parts) => {
@@ -129,11 +129,11 @@ impl Reader<'_> {
     async fn look<'r>(
         &'r self,
         select: impl Fn() -> ScopedSelect<'r, 'r, execution::Entity>,
-        words: &[String],
+        sought: &Sought<'_>,
         windows: &Windows,
         towards: Towards,
     ) -> Result<Look> {
-        let (has_terms, terms) = postgres_terms(self.tenant_id(), words);
+        let (has_terms, terms) = postgres_terms(self.tenant_id(), sought.words);
         let mut hits = Query::select()
             .columns(["tenant_id", "execution_id"].map(Alias::new))
             .from("execution_search")
@@ -145,7 +145,9 @@ impl Reader<'_> {
             .limit(HITS_MAX as u64 + 1)
             .take();
         if windows.width == 0 {
-            hits.order_by_expr(Expr::cust("execution_search.created_at"), towards.order());
+            hits.cond_where(between_cursors(sought))
+                .order_by_expr(Expr::cust("execution_search.created_at"), towards.order())
+                .order_by_expr(Expr::cust("execution_search.execution_id"), towards.order());
         }
         let is_hit = Expr::cust("(execution.tenant_id, execution.id) = (hits.tenant_id, hits.execution_id)");
         let query = Query::select()
@@ -216,6 +218,22 @@ impl Windows {
             Towards::Future => self.numbers.start() << bits > furthest,
         }
     }
+}
+
+fn between_cursors(sought: &Sought<'_>) -> Condition {
+    let place = Expr::tuple(["created_at", "execution_id"].map(|name| Expr::col(("execution_search", name))));
+    let of = |cursor: &Cursor| {
+        let created_at = Timestamp::from_timestamp_micros(cursor.key).unwrap_or(Timestamp::UNIX_EPOCH);
+        Expr::tuple([Expr::val(created_at), Expr::val(cursor.id)])
+    };
+    let ascending = sought.order == ListOrder::Oldest;
+    let beyond = |cursor: &Cursor, greater: bool| match greater {
+        true => place.clone().gt(of(cursor)),
+        false => place.clone().lt(of(cursor)),
+    };
+    Condition::all()
+        .add_option(sought.page.after.as_ref().map(|after| beyond(after, ascending)))
+        .add_option(sought.page.before.as_ref().map(|before| beyond(before, !ascending)))
 }
 
 /// All time from a second on, its own window first, in windows that get wider.

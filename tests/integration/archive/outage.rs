@@ -11,6 +11,7 @@ use crate::harness::{Backend, Server, Team, for_each_backend, for_postgres, get,
 for_each_backend!(
     lines_beyond_the_waiting_limit_are_refused_until_storage_is_back,
     lines_are_taken_while_storage_is_away_and_archived_when_it_is_back,
+    archiving_many_logs_with_few_connections_holds_nobody_up,
     one_log_that_storage_refuses_keeps_no_other_waiting,
     one_log_that_storage_refuses_keeps_no_other_from_being_written,
 );
@@ -74,6 +75,24 @@ async fn lines_are_taken_while_storage_is_away_and_archived_when_it_is_back(back
     }
     assert!(back.elapsed() < Duration::from_secs(120), "within two minutes");
     archive.server.ready_says("0 logs wait, 0 bytes\n").await;
+}
+
+async fn archiving_many_logs_with_few_connections_holds_nobody_up(backend: Backend) {
+    let archive = Archive::in_s3(backend, 1, &[("RUNLEDGER_DATABASE_CONNECTIONS_MAX", "2")]).await;
+    archive.cloud().front().go_away().await;
+    let mut ids = Vec::new();
+    for _ in 0..80 {
+        let id = archive.owner().start_any().await;
+        archive.owner().append(&id, &lines("a", 2)).await;
+        ids.push(id);
+    }
+    archive.server.ready_says("80 logs wait").await;
+    archive.cloud().front().come_back().await;
+    for id in &ids {
+        archive.owner().archived_within(id, 2, Duration::from_secs(60)).await;
+    }
+    let log = archive.server.log();
+    assert!(!log.contains("timed out"), "nobody waits for what another one keeps:\n{log}");
 }
 
 async fn one_log_that_storage_refuses_keeps_no_other_waiting(backend: Backend) {
