@@ -24,8 +24,8 @@ use crate::store::scoped::{Reader, ScopedSelect};
 const WIDTHS: [u32; 7] = [9, 12, 15, 18, 21, 24, 27];
 /// The last second of the last of the widest windows, in the year 2242.
 const SECOND_MAX: i64 = (1 << 33) - 1;
-/// Hits that are read at once.
-const HITS_MAX: usize = 2_000;
+/// Hits that are read at once: more than a page shows.
+const HITS_MAX: usize = 500;
 /// How often one search looks into the index. Who filters common words by what few have asks for more: those hits are found
 /// among all that have the words.
 const LOOKS_MAX: usize = 80;
@@ -43,14 +43,6 @@ struct Windows {
 enum Towards {
     Past,
     Future,
-}
-
-/// What a look into the index gave.
-struct Look {
-    /// All that have the words.
-    count: usize,
-    /// Those of them that are looked for.
-    found: Vec<Uuid>,
 }
 
 impl Reader<'_> {
@@ -75,21 +67,21 @@ impl Reader<'_> {
             let Some(windows) = next else {
                 return Ok(Some(Hits { among: self.are_among(&found), there_are_more: false }));
             };
-            let look = self.look(&select, sought, &windows, towards).await?;
-            if look.count > HITS_MAX {
-                match windows.parts(towards) {
-                    Some(parts) => {
-                        pending.extend(parts.into_iter().rev());
-                        continue;
-                    }
-                    // The nearest of them; nobody looks at the others.
-                    None if (found.len() + look.found.len()) as u64 <= sought.page.rows => return Ok(None),
-                    None => {}
-                }
+            let hits = self.look(sought, &windows, towards).await?;
+            let has_more = hits.len() > HITS_MAX;
+            if has_more && let Some(parts) = windows.parts(towards) {
+                pending.extend(parts.into_iter().rev());
+                continue;
             }
-            found.extend(look.found);
+            if !hits.is_empty() {
+                let ids = select().filter(self.are_among(&hits)).tuples([execution::Column::Id.into_expr()]);
+                found.extend(ids.await?.into_iter().map(|(id,): (Uuid,)| id));
+            }
             if found.len() as u64 > sought.page.rows {
                 return Ok(Some(Hits { among: self.are_among(&found), there_are_more: true }));
+            }
+            if has_more {
+                return Ok(None); // so many at one moment, and what else is asked for few of them have
             }
         }
         Ok(None)
@@ -124,18 +116,12 @@ impl Reader<'_> {
         Ok(nearest.map(|nearest| (within(nearest), within(furthest))))
     }
 
-    /// Some executions of these windows that have the words, and which of them are looked for. One more than
-    /// [`HITS_MAX`] when there are more; of the narrowest windows those that the search comes to first.
-    async fn look<'r>(
-        &'r self,
-        select: impl Fn() -> ScopedSelect<'r, 'r, execution::Entity>,
-        sought: &Sought<'_>,
-        windows: &Windows,
-        towards: Towards,
-    ) -> Result<Look> {
+    /// Some executions of these windows that have the words, of which nothing else is known. One more than [`HITS_MAX`]
+    /// when there are more; of the narrowest windows those that the search comes to first.
+    async fn look(&self, sought: &Sought<'_>, windows: &Windows, towards: Towards) -> Result<Vec<Uuid>> {
         let (has_terms, terms) = postgres_terms(self.tenant_id(), sought.words);
         let mut hits = Query::select()
-            .columns(["tenant_id", "execution_id"].map(Alias::new))
+            .column(Alias::new("execution_id"))
             .from("execution_search")
             .and_where(Expr::cust_with_values(has_terms, terms))
             .and_where(Expr::cust_with_values(
@@ -149,20 +135,8 @@ impl Reader<'_> {
                 .order_by_expr(Expr::cust("execution_search.created_at"), towards.order())
                 .order_by_expr(Expr::cust("execution_search.execution_id"), towards.order());
         }
-        let is_hit = Expr::cust("(execution.tenant_id, execution.id) = (hits.tenant_id, hits.execution_id)");
-        let query = Query::select()
-            .expr(Expr::cust("hits.execution_id"))
-            .expr(select().filter(is_hit).exists())
-            .from_subquery(hits, "hits")
-            .take();
-        let rows = self.connection().query_all(&query).await.map_err(failed)?;
-        let mut found = Vec::new();
-        for row in &rows {
-            if row.try_get_by_index(1).map_err(failed)? {
-                found.push(row.try_get_by_index(0).map_err(failed)?);
-            }
-        }
-        Ok(Look { count: rows.len(), found })
+        let rows = self.connection().query_all(&hits).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)
     }
 
     fn are_among(&self, ids: &[Uuid]) -> Expr {
