@@ -3,9 +3,10 @@
 
 use entity::execution;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ConnectionTrait as _, Order};
+use sea_orm::{ConnectionTrait as _, Order, Value};
 
 use super::{Hits, Sought};
+use crate::clock::Timestamp;
 use crate::domain::execution::Order as ListOrder;
 use crate::domain::page::Cursor;
 use crate::error::Result;
@@ -25,7 +26,7 @@ impl Reader<'_> {
         select: ScopedSelect<'_, '_, execution::Entity>,
         sought: &Sought<'_>,
     ) -> Result<Hits> {
-        let &Sought { words, page, order, created_at } = sought;
+        let &Sought { words, page, order, .. } = sought;
         let place = || Expr::cust("execution_words.rowid");
         let terms = sqlite_terms(self.tenant_id(), words);
         // Equal to both, which is its key: by a list of one, SQLite may prefer to go through all up to a cursor.
@@ -34,15 +35,14 @@ impl Reader<'_> {
             AND execution.id = (
                 SELECT found.execution_id FROM execution_search AS found WHERE found.place = execution_words.rowid)";
         let reading = reading_order(order, page);
+        let (first, end) = bounds(sought);
         let query = Query::select()
             .expr_as(place(), "place")
             .from("execution_words")
             .and_where(Expr::cust_with_values("execution_words MATCH ?", [terms.clone()]))
+            .and_where(place().gte(first))
+            .and_where(place().lt(end))
             .and_where(select.filter(Expr::cust(at_place)).exists())
-            .and_where_option(page.after.as_ref().map(|cursor| beyond(cursor, order == ListOrder::Oldest)))
-            .and_where_option(page.before.as_ref().map(|cursor| beyond(cursor, order == ListOrder::Newest)))
-            .and_where_option(created_at.from.map(|from| place().gte(first_place(from.timestamp()))))
-            .and_where_option(created_at.to.map(|to| place().lt(end_of_places(to.timestamp()))))
             .order_by_expr(place(), reading.clone())
             .limit(page.rows + 1)
             .take();
@@ -66,28 +66,31 @@ impl Reader<'_> {
             return Ok(Hits { among, there_are_more: false });
         };
         let second = last >> PLACES_OF_A_SECOND;
-        let range = match reading {
-            Order::Asc => format!("< {}", (second + 1) << PLACES_OF_A_SECOND),
-            _ => format!(">= {}", second << PLACES_OF_A_SECOND),
+        let (first, end) = match reading {
+            Order::Asc => (first, Ord::min(end, end_of_places(second))),
+            _ => (Ord::max(first, first_place(second)), end),
         };
-        let range = format!(
-            "(execution.tenant_id, execution.id) IN (
-                 SELECT execution_search.tenant_id, execution_search.execution_id
-                 FROM execution_words JOIN execution_search ON execution_search.place = execution_words.rowid
-                 WHERE execution_words MATCH ? AND execution_words.rowid {range})"
-        );
-        Ok(Hits { among: Expr::cust_with_values(range, [terms]), there_are_more: true })
+        let between = "(execution.tenant_id, execution.id) IN (
+            SELECT execution_search.tenant_id, execution_search.execution_id
+            FROM execution_words JOIN execution_search ON execution_search.place = execution_words.rowid
+            WHERE execution_words MATCH ? AND execution_words.rowid >= ? AND execution_words.rowid < ?)";
+        let values: [Value; 3] = [terms.into(), first.into(), end.into()];
+        Ok(Hits { among: Expr::cust_with_values(between, values), there_are_more: true })
     }
 }
 
-/// The places from the second of a cursor on, or up to it.
-fn beyond(cursor: &Cursor, greater: bool) -> Expr {
-    let second = cursor.key.div_euclid(1_000_000);
-    let place = Expr::cust("execution_words.rowid");
-    match greater {
-        true => place.gte(first_place(second)),
-        false => place.lt(end_of_places(second)),
-    }
+/// Where the places begin and end that a page may show: those between its cursors, and of its time.
+fn bounds(sought: &Sought<'_>) -> (i64, i64) {
+    let Sought { page, order, created_at, .. } = sought;
+    let (lower, upper) = match order {
+        ListOrder::Oldest => (&page.after, &page.before),
+        _ => (&page.before, &page.after),
+    };
+    let of_cursor = |cursor: &Option<Cursor>| cursor.as_ref().map(|cursor| cursor.key.div_euclid(1_000_000));
+    let of_time = |time: Option<Timestamp>| time.map(|time| time.timestamp());
+    let firsts = [of_cursor(lower), of_time(created_at.from)].into_iter().flatten().map(first_place);
+    let ends = [of_cursor(upper), of_time(created_at.to)].into_iter().flatten().map(end_of_places);
+    (firsts.max().unwrap_or(0), ends.min().unwrap_or(i64::MAX))
 }
 
 fn first_place(second: i64) -> i64 {
