@@ -33,7 +33,7 @@ pub(super) fn run(config: Config) -> Result<(), Stop> {
 }
 
 /// Takes memory from Linux by 4 KiB: of pages of 2 MiB, which the allocator asks for, each thread uses a part of some. They
-/// doubled the memory of a server and did not make it faster. A system that refuses leaves it as it is.
+/// doubled the memory of a server. A system that refuses leaves it as it is.
 fn use_small_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {

@@ -610,15 +610,20 @@ pub(super) fn reading_order(order: ListOrder, page: &Page<Cursor>) -> Order {
 
 /// Between the cursors of a page.
 fn bounds(order: ListOrder, page: &Page<Cursor>) -> Condition {
+    bounds_of((sort_key(order), execution::Column::Id.into_expr()), order, page)
+}
+
+/// Between the cursors of a page, for rows that have the key and the id of their place otherwise.
+pub(super) fn bounds_of((sort_key, id): (Expr, Expr), order: ListOrder, page: &Page<Cursor>) -> Condition {
     let ascending = order == ListOrder::Oldest;
     let bound = |cursor: &Cursor, greater: bool| {
-        let row = Expr::tuple([sort_key(order), execution::Column::Id.into_expr()]);
+        let row = Expr::tuple([sort_key.clone(), id.clone()]);
         let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
         let beyond = if greater { row.gt(place) } else { row.lt(place) };
         // SQLite finds no range for a row value with an expression in it, but for the expression by itself.
         let range = (order == ListOrder::Longest).then(|| {
             let key = cursor_key(order, cursor.key);
-            if greater { sort_key(order).gte(key) } else { sort_key(order).lte(key) }
+            if greater { sort_key.clone().gte(key) } else { sort_key.clone().lte(key) }
         });
         Condition::all().add(beyond).add_option(range)
     };

@@ -70,6 +70,22 @@ pub(super) struct Sought<'s> {
     pub created_at: &'s Range<Timestamp>,
 }
 
+impl Sought<'_> {
+    /// The first and the last second in which what it shows may have been created, by its cursors and by its time.
+    fn seconds(&self) -> (i64, i64) {
+        let Self { page, order, created_at, .. } = self;
+        let (lower, upper) = match order {
+            ListOrder::Oldest => (&page.after, &page.before),
+            _ => (&page.before, &page.after),
+        };
+        let of_cursor = |cursor: &Option<Cursor>| cursor.map(|cursor| cursor.key.div_euclid(1_000_000));
+        let of_time = |time: Option<Timestamp>| time.map(|time| time.timestamp());
+        let first = [of_cursor(lower), of_time(created_at.from)].into_iter().flatten().max();
+        let last = [of_cursor(upper), of_time(created_at.to)].into_iter().flatten().min();
+        (first.unwrap_or(i64::MIN), last.unwrap_or(i64::MAX))
+    }
+}
+
 impl Reader<'_> {
     /// Which executions the page of a search is to be looked for among: a few more than it shows, instead of all that have
     /// the words. `None` where they are found otherwise, such as in another order than that of time.

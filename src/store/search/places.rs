@@ -6,9 +6,6 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ConnectionTrait as _, Order, Value};
 
 use super::{Hits, Sought};
-use crate::clock::Timestamp;
-use crate::domain::execution::Order as ListOrder;
-use crate::domain::page::Cursor;
 use crate::error::Result;
 use crate::store::dialect::sqlite_terms;
 use crate::store::executions::reading_order;
@@ -81,16 +78,8 @@ impl Reader<'_> {
 
 /// Where the places begin and end that a page may show: those between its cursors, and of its time.
 fn bounds(sought: &Sought<'_>) -> (i64, i64) {
-    let Sought { page, order, created_at, .. } = sought;
-    let (lower, upper) = match order {
-        ListOrder::Oldest => (&page.after, &page.before),
-        _ => (&page.before, &page.after),
-    };
-    let of_cursor = |cursor: &Option<Cursor>| cursor.as_ref().map(|cursor| cursor.key.div_euclid(1_000_000));
-    let of_time = |time: Option<Timestamp>| time.map(|time| time.timestamp());
-    let firsts = [of_cursor(lower), of_time(created_at.from)].into_iter().flatten().map(first_place);
-    let ends = [of_cursor(upper), of_time(created_at.to)].into_iter().flatten().map(end_of_places);
-    (firsts.max().unwrap_or(0), ends.min().unwrap_or(i64::MAX))
+    let (first, last) = sought.seconds();
+    (first_place(first), end_of_places(last))
 }
 
 fn first_place(second: i64) -> i64 {

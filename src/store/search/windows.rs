@@ -5,17 +5,15 @@
 use std::ops::RangeInclusive;
 
 use entity::execution;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Alias, Expr, Query};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Order};
 use uuid::Uuid;
 
 use super::{Hits, Sought};
 use crate::clock::Timestamp;
-use crate::domain::execution::Order as ListOrder;
-use crate::domain::page::Cursor;
 use crate::error::Result;
 use crate::store::dialect::{POSTGRES_TERMS, postgres_terms};
-use crate::store::executions::reading_order;
+use crate::store::executions::{bounds_of, reading_order};
 use crate::store::failure::failed;
 use crate::store::scoped::{Reader, ScopedSelect};
 
@@ -87,33 +85,26 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// The second in which a search begins, and the one with which it ends at the latest; `None` when there is nothing.
+    /// The second of the first execution that a search comes to, and the one with which it ends at the latest; `None` when
+    /// there is nothing.
     async fn seconds(&self, sought: &Sought<'_>, towards: Towards) -> Result<Option<(i64, i64)>> {
         use execution::Column as C;
-        let Sought { page, order, created_at, .. } = sought;
-        let (lower, upper) = match order {
-            ListOrder::Oldest => (&page.after, &page.before),
-            _ => (&page.before, &page.after),
+        let (first, last) = sought.seconds();
+        let (first, last) = (first.clamp(0, SECOND_MAX), last.clamp(0, SECOND_MAX));
+        let from = Timestamp::from_timestamp(first, 0).filter(|_| first > 0);
+        let to = Timestamp::from_timestamp(last + 1, 0).filter(|_| last < SECOND_MAX);
+        let nearest = self
+            .history()
+            .filter(Condition::all().add_option(from.map(|from| C::CreatedAt.gte(from))))
+            .filter(Condition::all().add_option(to.map(|to| C::CreatedAt.lt(to))))
+            .order_by(C::CreatedAt.into_expr(), towards.order())
+            .limit(1);
+        let nearest: Vec<(Timestamp,)> = nearest.tuples([C::CreatedAt.into_expr()]).await?;
+        let furthest = match towards {
+            Towards::Past => first,
+            Towards::Future => last,
         };
-        let of_cursor =
-            |cursor: &Option<Cursor>| cursor.as_ref().map(|cursor| cursor.key.div_euclid(1_000_000));
-        let of_time = |time: Option<Timestamp>| time.map(|time| time.timestamp());
-        let lower = Ord::max(of_cursor(lower), of_time(created_at.from));
-        let upper = [of_cursor(upper), of_time(created_at.to)].into_iter().flatten().min();
-        let (nearest, furthest, order) = match towards {
-            Towards::Past => (upper, lower.unwrap_or(0), Order::Desc),
-            Towards::Future => (lower, upper.unwrap_or(SECOND_MAX), Order::Asc),
-        };
-        let nearest = match nearest {
-            Some(second) => Some(second),
-            None => {
-                let first = self.history().order_by(C::CreatedAt.into_expr(), order).limit(1);
-                let first: Vec<(Timestamp,)> = first.tuples([C::CreatedAt.into_expr()]).await?;
-                first.first().map(|(time,)| time.timestamp())
-            }
-        };
-        let within = |second: i64| second.clamp(0, SECOND_MAX);
-        Ok(nearest.map(|nearest| (within(nearest), within(furthest))))
+        Ok(nearest.first().map(|(time,)| (time.timestamp().clamp(0, SECOND_MAX), furthest)))
     }
 
     /// Some executions of these windows that have the words, of which nothing else is known. One more than [`HITS_MAX`]
@@ -131,9 +122,10 @@ impl Reader<'_> {
             .limit(HITS_MAX as u64 + 1)
             .take();
         if windows.width == 0 {
-            hits.cond_where(between_cursors(sought))
-                .order_by_expr(Expr::cust("execution_search.created_at"), towards.order())
-                .order_by_expr(Expr::cust("execution_search.execution_id"), towards.order());
+            let [key, id] = ["created_at", "execution_id"].map(|name| Expr::col(("execution_search", name)));
+            hits.cond_where(bounds_of((key.clone(), id.clone()), sought.order, sought.page))
+                .order_by_expr(key, towards.order())
+                .order_by_expr(id, towards.order());
         }
         let rows = self.connection().query_all(&hits).await.map_err(failed)?;
         rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)
@@ -192,22 +184,6 @@ impl Windows {
             Towards::Future => self.numbers.start() << bits > furthest,
         }
     }
-}
-
-fn between_cursors(sought: &Sought<'_>) -> Condition {
-    let place = Expr::tuple(["created_at", "execution_id"].map(|name| Expr::col(("execution_search", name))));
-    let of = |cursor: &Cursor| {
-        let created_at = Timestamp::from_timestamp_micros(cursor.key).unwrap_or(Timestamp::UNIX_EPOCH);
-        Expr::tuple([Expr::val(created_at), Expr::val(cursor.id)])
-    };
-    let ascending = sought.order == ListOrder::Oldest;
-    let beyond = |cursor: &Cursor, greater: bool| match greater {
-        true => place.clone().gt(of(cursor)),
-        false => place.clone().lt(of(cursor)),
-    };
-    Condition::all()
-        .add_option(sought.page.after.as_ref().map(|after| beyond(after, ascending)))
-        .add_option(sought.page.before.as_ref().map(|before| beyond(before, !ascending)))
 }
 
 /// All time from a second on, its own window first, in windows that get wider.
