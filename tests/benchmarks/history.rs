@@ -5,8 +5,9 @@
 //! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others. One caller, one request at a time; the
 //! server, the database and the caller share the machine.
 //!
-//! The generator takes executions that the API has recorded and doubles them in SQL, each copy at another time of the last
-//! year; their words come with them, and `runledger recompute` counts them.
+//! The generator takes executions that the API has recorded and copies them in SQL, each copy at another time of the last
+//! year, with an id of that time; their words come with them, the indexes are built afterwards, and `runledger recompute`
+//! counts them.
 
 mod database;
 #[path = "../integration/harness/mod.rs"]
@@ -30,7 +31,7 @@ use sqlx::{Connection as _, Row as _};
 const TEMPLATES: usize = 1_000;
 const ROUNDS: usize = 100;
 /// One of so many executions, the oldest, has a word that no other has.
-const OLD: usize = 7;
+const OLD: u64 = 7;
 const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
 
 const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $after: String) {
@@ -89,12 +90,10 @@ async fn filled(backend: Backend, executions: usize) -> Team {
 }
 
 fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
-    // The last four digits are for the number of the copy.
-    let id = runledger::clock::new_id().to_string();
     let group = number % 10;
     let started = now - chrono::TimeDelta::milliseconds(number as i64 * 3_600);
     json!({
-        "id": format!("{}0000", &id[..32]), "name": format!("nightly build {number}"), "mode": "LOCAL_RUN",
+        "id": runledger::clock::new_id().to_string(), "name": format!("nightly build {number}"), "mode": "LOCAL_RUN",
         "status": if number.is_multiple_of(7) { "FAILED" } else { "COMPLETED" },
         "workflowId": format!("workflow {group}"), "projectKey": format!("project {}", number / 10 % 10),
         "inputs": { "branch": "main", "number": number, "prompt": "build the shop and tell what is missing" },
@@ -107,71 +106,77 @@ fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
 
 async fn multiply(backend: Backend, server: &Server, executions: usize) {
     let address = Address::of(server);
-    let uuid = if backend == Backend::Postgres { "uuid" } else { "blob" };
-    let create =
-        format!("CREATE TABLE bench_id (base bigint, copy bigint, id {uuid}, PRIMARY KEY (base, copy))");
-    address.run(&create).await;
-    address.run("INSERT INTO bench_id SELECT row_number() OVER (ORDER BY id), 0, id FROM execution").await;
-    let (mut count, mut copies) = (TEMPLATES, 1);
-    let mut shift_seconds = YEAR_SECONDS / 2;
-    while count < executions {
-        let new_id = match backend {
-            Backend::Sqlite => format!("unhex(substr(hex(id), 1, 28) || printf('%04X', copy + {copies}))"),
-            Backend::Postgres => {
-                format!("(left(id::text, 32) || lpad(to_hex(copy + {copies}), 4, '0'))::uuid")
-            }
-        };
-        let rest = executions - count;
+    let indexes = address.indexes(&["execution", "log_stream", "execution_search"]).await;
+    // SQLite's trigger gives each row its place by one of these.
+    let rebuilt: Vec<_> = indexes.iter().filter(|(name, _)| name != "execution_search_place").collect();
+    for (name, _) in &rebuilt {
+        address.run(&format!("DROP INDEX {name}")).await;
+    }
+    let copies = executions / TEMPLATES;
+    let ids = match backend {
+        Backend::Sqlite => format!(
+            "CREATE TABLE bench_copy (new_id blob PRIMARY KEY, id blob, earlier integer) WITHOUT ROWID;
+             INSERT INTO bench_copy WITH RECURSIVE copy (number) AS (
+                SELECT 1 UNION ALL SELECT number + 1 FROM copy WHERE number + 1 < {copies})
+             SELECT unhex(printf('%012X', 1000 * (unixepoch(created_at) - earlier)) || substr(hex(id), 13)), id, earlier
+             FROM (SELECT number * {YEAR_SECONDS} / {copies} AS earlier FROM copy) CROSS JOIN execution"
+        ),
+        Backend::Postgres => format!(
+            "CREATE UNLOGGED TABLE bench_copy AS SELECT (lpad(to_hex(1000 * (extract(epoch FROM created_at)::bigint - earlier)),
+                12, '0') || substr(replace(id::text, '-', ''), 13))::uuid AS new_id, id, earlier
+             FROM (SELECT number * {YEAR_SECONDS} / {copies} AS earlier
+                FROM generate_series(1::bigint, {copies} - 1) AS number) AS copy CROSS JOIN execution ORDER BY new_id"
+        ),
+    };
+    address.run(&ids).await;
+    for (table, id) in [
+        ("execution", "id"),
+        ("execution_payload", "execution_id"),
+        ("log_stream", "execution_id"),
+        ("execution_search", "execution_id"),
+    ] {
+        let names = address.columns(table).await;
+        let values: Vec<_> = names.iter().map(|name| value(backend, name, id)).collect();
         let copy = format!(
-            "INSERT INTO bench_id SELECT base, copy + {copies}, {new_id} FROM bench_id WHERE copy < {copies}
-             ORDER BY base, copy LIMIT {rest}"
+            "CREATE TABLE bench_template AS SELECT * FROM {table}
+                WHERE tenant_id = (SELECT min(tenant_id) FROM log_stream);
+             INSERT INTO {table} ({}) SELECT {} FROM bench_copy AS new CROSS JOIN bench_template AS row
+                WHERE row.{id} = new.id;
+             DROP TABLE bench_template",
+            names.join(", "),
+            values.join(", ")
         );
         address.run(&copy).await;
-        for (table, id) in [
-            ("execution", "id"),
-            ("execution_payload", "execution_id"),
-            ("log_stream", "execution_id"),
-            ("execution_search", "execution_id"),
-        ] {
-            let names = address.columns(table).await;
-            let values: Vec<_> = names.iter().map(|name| value(backend, name, id, shift_seconds)).collect();
-            let insert = format!(
-                "INSERT INTO {table} ({}) SELECT {} FROM bench_id AS new
-                 JOIN bench_id AS old ON old.base = new.base AND old.copy = new.copy - {copies}
-                 JOIN {table} AS row ON row.{id} = old.id AND row.tenant_id = (SELECT min(tenant_id) FROM log_stream)
-                 WHERE new.copy >= {copies} ORDER BY old.id",
-                names.join(", "),
-                values.join(", ")
-            );
-            address.run(&insert).await;
-        }
-        count += rest.min(count);
-        (copies, shift_seconds) = (copies * 2, shift_seconds / 2);
     }
-    let antique = "UPDATE execution_search SET error_words = coalesce(error_words || ' ', '') || 'antique'
-        WHERE (tenant_id, execution_id) IN (SELECT tenant_id, id FROM execution ORDER BY created_at LIMIT ";
-    address.run(&format!("{antique}{})", executions / OLD)).await;
-    address.run("DROP TABLE bench_id").await;
+    address.run("DROP TABLE bench_copy").await;
+    for (_, create) in rebuilt {
+        address.run(create).await;
+    }
     address.analyze().await;
 }
 
-/// Of a copy: another id, and earlier by so much.
-fn value(backend: Backend, column: &str, id: &str, shift_seconds: u64) -> String {
-    if column == id {
-        return "new.id".into();
-    }
-    if !["created_at", "started_at", "completed_at", "updated_at"].contains(&column) {
-        return format!("row.{column}");
-    }
-    match backend {
-        Backend::Postgres => format!("row.{column} - interval '{shift_seconds} seconds'"),
-        Backend::Sqlite => {
-            let earlier = format!("substr(row.{column}, 1, 19), '-{shift_seconds} seconds'");
+/// Of a copy: another id, and some time earlier. The oldest have a word of their own.
+fn value(backend: Backend, column: &str, id: &str) -> String {
+    match (column, backend) {
+        _ if column == id => "new.new_id".into(),
+        ("created_at" | "started_at" | "completed_at" | "updated_at", Backend::Postgres) => {
+            format!("row.{column} - make_interval(secs => new.earlier)")
+        }
+        ("created_at" | "started_at" | "completed_at" | "updated_at", Backend::Sqlite) => {
+            let earlier = format!("substr(row.{column}, 1, 19), -new.earlier || ' seconds'");
             format!(
                 "strftime('%Y-%m-%d', {earlier}) || substr(row.{column}, 11, 1) || strftime('%H:%M:%S', {earlier})
                  || substr(row.{column}, 20)"
             )
         }
+        ("error_words", _) => {
+            let old = YEAR_SECONDS - YEAR_SECONDS / OLD;
+            format!(
+                "CASE WHEN new.earlier < {old} THEN row.error_words
+                 ELSE coalesce(row.error_words || ' ', '') || 'antique' END"
+            )
+        }
+        _ => format!("row.{column}"),
     }
 }
 

@@ -246,12 +246,12 @@ impl Moment {
     /// Counts the executions into the rows of `epoch`, as far as the rows that count have them; gives how many.
     async fn count(&self, lease: &Lease, epoch: i32, note: impl Fn(u64) + Send) -> Result<u64> {
         let mut executions = 0;
-        let mut last = (String::new(), Uuid::nil());
+        let mut last = None;
         let mut cells = Cells::default();
         loop {
-            let rows = self.executions_after(&last).await?;
+            let rows = self.executions_after(last).await?;
             let Some(end) = rows.last() else { break };
-            last = (end.tenant_id.clone(), end.id);
+            last = Some((end.tenant_id.clone(), end.created_at, end.id));
             for row in &rows {
                 if row.discard_at.is_none() {
                     let (of, figures) = row.figures();
@@ -270,10 +270,14 @@ impl Moment {
         Ok(executions)
     }
 
+    /// In the order of time: what is added to the same rows comes one after the other, whatever ids there are.
     #[expect(clippy::disallowed_methods, reason = "a system operation")]
-    async fn executions_after(&self, (tenant_id, id): &(String, Uuid)) -> Result<Vec<Execution>> {
+    async fn executions_after(&self, last: Option<(String, Timestamp, Uuid)>) -> Result<Vec<Execution>> {
         use execution::Column as C;
-        let place = Expr::tuple([Expr::val(tenant_id.as_str()), Expr::val(*id)]);
+        let place = || Expr::tuple([C::TenantId.into_expr(), C::CreatedAt.into_expr(), C::Id.into_expr()]);
+        let after = last.map(|(tenant_id, created_at, id)| {
+            place().gt(Expr::tuple([Expr::val(tenant_id), Expr::val(created_at), Expr::val(id)]))
+        });
         let columns = [
             C::TenantId,
             C::Id,
@@ -298,8 +302,9 @@ impl Moment {
         execution::Entity::find()
             .select_only()
             .columns(columns)
-            .filter(Expr::tuple([C::TenantId.into_expr(), C::Id.into_expr()]).gt(place))
+            .filter(Condition::all().add_option(after))
             .order_by_asc(C::TenantId)
+            .order_by_asc(C::CreatedAt)
             .order_by_asc(C::Id)
             .limit(STATS_RECOUNT_EXECUTIONS)
             .into_model()
