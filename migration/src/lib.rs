@@ -15,6 +15,7 @@ mod m0009_history;
 mod m0010_visual_events;
 mod m0011_few_statistics;
 mod m0012_search_by_time;
+mod m0013_opaque_terms;
 
 /// All changes.
 pub struct Migrator;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_visual_events::Migration),
             Box::new(m0011_few_statistics::Migration),
             Box::new(m0012_search_by_time::Migration),
+            Box::new(m0013_opaque_terms::Migration),
         ]
     }
 }

@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
 use super::failure::failed;
+use super::together::Line;
 use super::{Pools, Store, write_options};
 use crate::auth::tenant_sql;
 use crate::config::{Database, Ownership, Synchronous, Tokens};
@@ -44,11 +45,17 @@ impl Store {
                 read: connect_sqlite(path, *synchronous, *connections_max).await?,
                 dialect: Dialect::Sqlite,
                 has_statistics: AtomicBool::default(),
+                executions_by_id: Line::default(),
             },
             Database::Postgres { url, connections_max } => {
                 let pool = connect_postgres(url.expose(), *connections_max).await?;
-                let has_statistics = AtomicBool::default();
-                Pools { read: pool.clone(), write: pool, dialect: Dialect::Postgres, has_statistics }
+                Pools {
+                    read: pool.clone(),
+                    write: pool,
+                    dialect: Dialect::Postgres,
+                    has_statistics: AtomicBool::default(),
+                    executions_by_id: Line::default(),
+                }
             }
         };
         Ok(Self(std::sync::Arc::new(pools)))

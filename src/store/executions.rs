@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::TimeDelta;
 use entity::{execution, execution_payload, log_chunk, log_stream};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, FromQueryResult, IntoActiveModel as _, Order, Set,
-};
+use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
 use uuid::Uuid;
 
 use super::failure::failed;
@@ -94,22 +92,6 @@ impl PayloadChange {
 }
 
 impl Reader<'_> {
-    /// Some columns of one execution of the history.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn find_execution(&self, id: Uuid, columns: Columns) -> Result<Option<ExecutionRow>> {
-        if self.reads_every_tenant() {
-            let select = self.executions_by_id(&[id]).filter(execution::Column::DiscardAt.is_null());
-            let rows = select.all_of(columns.selected(), |row| columns.read(row)).await?;
-            return Ok(rows.into_iter().next());
-        }
-        let values = vec![(execution::Column::Id, id.into())];
-        let statement = self.by_values::<execution::Entity>(columns.selected(), values, "discard_at IS NULL");
-        let row = self.connection().query_one_raw(statement).await.map_err(failed)?;
-        row.map(|row| columns.read(&row)).transpose().map_err(failed)
-    }
-
     /// One execution, also when it has ended and is being discarded: for those who were following it.
     ///
     /// # Errors
@@ -422,7 +404,7 @@ impl Reader<'_> {
         self.history().filter(Expr::cust("status IN ('QUEUED', 'RUNNING')"))
     }
 
-    fn executions_by_id(&self, ids: &[Uuid]) -> ScopedSelect<'_, '_, execution::Entity> {
+    pub(super) fn executions_by_id(&self, ids: &[Uuid]) -> ScopedSelect<'_, '_, execution::Entity> {
         self.select::<execution::Entity>().filter(self.id_in(execution::Column::Id, ids))
     }
 

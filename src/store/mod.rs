@@ -1,21 +1,19 @@
 //! All SQL. The connection never leaves this module; what leaves it has been scoped to a [`Viewer`].
 //!
-//! Reading starts at [`Store::reader`], writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
+//! Reading starts at [`Store::reader`] (one execution at [`Store::find_execution`]), writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
 //! can run:
 //!
 //! ```
-//! # use runledger::store::Columns;
 //! # async fn scoped(store: runledger::store::Store, viewer: runledger::auth::Viewer, id: uuid::Uuid) {
-//! let execution = store.reader(&viewer).find_execution(id, Columns::ALL).await; // what this viewer may see
+//! let execution = store.reader(&viewer).executions_by_ids(&[id]).await; // what this viewer may see
 //! # }
 //! ```
 //!
 //! The same without a viewer does not compile, in whichever way it is tried:
 //!
 //! ```compile_fail
-//! # use runledger::store::Columns;
 //! # async fn unscoped(store: runledger::store::Store, id: uuid::Uuid) {
-//! let execution = store.reader().find_execution(id, Columns::ALL).await; // no viewer
+//! let execution = store.reader().executions_by_ids(&[id]).await; // no viewer
 //! # }
 //! ```
 //!
@@ -44,6 +42,7 @@
 
 mod archive;
 mod arrivals;
+mod by_id;
 mod code_agents;
 mod code_versions;
 mod connect;
@@ -63,6 +62,7 @@ mod search;
 mod silence;
 mod stats;
 mod system;
+mod together;
 mod write;
 
 use std::sync::Arc;
@@ -100,6 +100,7 @@ pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow, Waiting}
 
 use dialect::Dialect;
 use failure::failed;
+use together::Line;
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -113,6 +114,8 @@ struct Pools {
     dialect: Dialect,
     /// Whether the statistics have been seen to be complete: they stay so.
     has_statistics: AtomicBool,
+    /// Those who ask for executions by id.
+    executions_by_id: Line<by_id::Wanted>,
 }
 
 impl Store {

@@ -1,6 +1,7 @@
 //! Selects that carry their viewer's scope and cannot lose it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait as _, IntoCondition, LockType, Query, SelectStatement, UnionType,
@@ -105,33 +106,6 @@ impl<'c> Reader<'c> {
     /// The one tenant whose rows are in scope; `None` when those of all are.
     pub(super) fn tenant_id(&self) -> Option<&str> {
         self.scope.tenant_id()
-    }
-
-    /// Some columns of the rows in scope that have these values; `also` is one more condition. Only for the statement that runs
-    /// most: its text is put together without a syntax tree.
-    pub(super) fn by_values<E: Owned>(
-        &self,
-        columns: impl Iterator<Item = E::Column>,
-        values: Vec<(E::Column, Value)>,
-        also: &str,
-    ) -> Statement {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(1_024);
-        for (index, column) in columns.enumerate() {
-            text.push_str(if index == 0 { "SELECT " } else { ", " });
-            text.push_str(column.unquoted());
-        }
-        let scope = [(E::TENANT, self.scope.tenant_id()), (E::OWNER, self.scope.owner_id())];
-        let scope = scope.into_iter().filter_map(|(column, id)| Some((column, Value::from(id?))));
-        let table = E::default();
-        // What is written is memory: it cannot fail.
-        let _ = write!(text, " FROM {} WHERE {also}", table.table_name());
-        let mut bound = Vec::with_capacity(values.len() + 2);
-        for (column, value) in scope.chain(values) {
-            bound.push(value);
-            let _ = write!(text, " AND {} = ${}", column.unquoted(), bound.len());
-        }
-        Statement::from_sql_and_values(self.dialect.backend(), text, bound)
     }
 
     /// All rows of some selects that have the same columns, each of its own table, in one statement and in no order.
@@ -365,6 +339,40 @@ pub(super) fn of_executions<C: ColumnTrait>(tenant: C, execution: C, keys: &[(St
     }
     let of_tenant = |(tenant_id, ids): (&str, Vec<Uuid>)| tenant.eq(tenant_id).and(execution.is_in(ids));
     any_of(&by_tenant.into_iter().map(of_tenant).collect::<Vec<_>>())
+}
+
+/// Some columns of the rows with these ids, each in the scope in which it is asked for; `also` is one more condition. Only for
+/// the statement that runs most: its text is put together without a syntax tree, and has one of a few lengths, so that it
+/// stays prepared. No scope may be of every tenant: that has no index here.
+pub(super) fn by_id_in_scopes<E: Owned>(
+    dialect: Dialect,
+    columns: impl Iterator<Item = E::Column>,
+    wanted: &[(&Scope, Uuid)],
+    id: E::Column,
+    also: &str,
+) -> Statement {
+    let mut text = String::with_capacity(1_024);
+    for (index, column) in columns.enumerate() {
+        text.push_str(if index == 0 { "SELECT " } else { ", " });
+        text.push_str(column.unquoted());
+    }
+    // What is written is memory: it cannot fail.
+    let _ = write!(text, " FROM {} WHERE {also} AND (", E::default().table_name());
+    let mut bound: Vec<Value> = Vec::with_capacity(2 * wanted.len());
+    let repeated = wanted.last().into_iter().cycle().take(wanted.len().next_power_of_two() - wanted.len());
+    for (index, (scope, wanted_id)) in wanted.iter().chain(repeated).enumerate() {
+        text.push_str(if index == 0 { "" } else { " OR " });
+        bound.push(scope.tenant_id().into());
+        let _ = write!(text, "{} = ${}", E::TENANT.unquoted(), bound.len());
+        bound.push((*wanted_id).into());
+        let _ = write!(text, " AND {} = ${}", id.unquoted(), bound.len());
+        if let Some(owner_id) = scope.owner_id() {
+            bound.push(owner_id.into());
+            let _ = write!(text, " AND {} = ${}", E::OWNER.unquoted(), bound.len());
+        }
+    }
+    text.push(')');
+    Statement::from_sql_and_values(dialect.backend(), text, bound)
 }
 
 /// A row that its reader may also write: the proof that the writing operations ask for.

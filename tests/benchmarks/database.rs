@@ -92,7 +92,8 @@ async fn sqlite(file: &Path) -> sqlx::SqliteConnection {
 async fn postgres(url: &str) -> sqlx::PgConnection {
     let mut connection = sqlx::PgConnection::connect(url).await.expect("it is there");
     // For statements that make millions of rows.
-    let settings = "SET session_replication_role = replica; SET maintenance_work_mem = '1GB'; SET work_mem = '256MB';
+    let settings =
+        "SET session_replication_role = replica; SET maintenance_work_mem = '1GB'; SET work_mem = '256MB';
         SET synchronous_commit = off";
     connection.execute(settings).await.expect("it takes settings");
     connection

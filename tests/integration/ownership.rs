@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::harness::{
-    Claims, Client, Database, Event, Refusal, Server, Socket, Team, event as visual_event, files,
+    Backend, Claims, Client, Database, Event, Refusal, Server, Socket, Team, event as visual_event, files,
     for_each_backend, for_postgres, id_of, line, unique,
 };
 
@@ -21,6 +21,7 @@ for_each_backend!(
     a_token_of_supabase_works_as_it_comes,
     a_change_of_somebody_elses_execution_changes_nothing,
     a_generation_of_another_tenant_is_nowhere_to_be_found,
+    those_who_ask_at_the_same_time_see_each_what_they_may,
 );
 
 /// What a caller gets.
@@ -821,4 +822,42 @@ mod in_postgresql {
         let tables = rows.iter().map(|row| row.get::<String, _>(0));
         tables.filter(|table| !SYSTEM_TABLES.contains(&table.as_str())).collect()
     }
+}
+
+async fn those_who_ask_at_the_same_time_see_each_what_they_may(backend: Backend) {
+    const ROUNDS: usize = 30;
+    let server = Server::builder(backend).await.env("RUNLEDGER_OWNERSHIP", "user").start().await;
+    let team = Team::of(&server);
+    let mine = team.owner.start_any().await;
+    let theirs = team.colleague.start_any().await;
+    let foreign = team.stranger.start_any().await;
+    let nobodys = runledger::clock::new_id().to_string();
+    let few = "query ($id: ID!) { execution(id: $id) { id ownerId } }";
+    let many =
+        "query ($id: ID!) { execution(id: $id) { ownerId workflowId id name status tokens { total } } }";
+    let mut asked = Vec::new();
+    for round in 0..ROUNDS {
+        let document = if round.is_multiple_of(2) { few } else { many };
+        for (client, may_see) in [
+            (&team.owner, vec![&mine]),
+            (&team.colleague, vec![&theirs]),
+            (&team.admin, vec![&mine, &theirs]),
+            (&team.stranger, vec![&foreign]),
+            (&team.service, vec![&mine, &theirs, &foreign]),
+        ] {
+            for (id, owner) in [
+                (&mine, Team::OWNER),
+                (&theirs, Team::COLLEAGUE),
+                (&foreign, Team::STRANGER),
+                (&nobodys, "nobody"),
+            ] {
+                let expected = if may_see.contains(&id) { json!([id, owner]) } else { json!([null, null]) };
+                asked.push(async move {
+                    let found = client.query(document, json!({ "id": id })).await["execution"].take();
+                    assert_eq!(json!([found["id"], found["ownerId"]]), expected);
+                });
+            }
+        }
+    }
+    futures_util::future::join_all(asked).await;
 }

@@ -22,7 +22,7 @@ impl Service {
         id: Uuid,
         columns: Columns,
     ) -> Result<Option<ExecutionRow>> {
-        self.store.reader(viewer).find_execution(id, columns).await
+        self.store.find_execution(viewer, id, columns).await
     }
 
     /// Executions by id.

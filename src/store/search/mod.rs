@@ -113,8 +113,11 @@ impl Reader<'_> {
 
 impl WriteTx {
     /// Sets the words that are given; the others stay as they are.
-    pub(super) async fn save_words(&self, rows: Vec<execution_search::Model>) -> Result<()> {
+    pub(super) async fn save_words(&self, mut rows: Vec<execution_search::Model>) -> Result<()> {
         use execution_search::Column as C;
+        // SQLite's index of words takes what comes in its own order, which is that of time, at once, and anything else row by
+        // row: https://sqlite.org/src/file?name=ext/fts5/fts5_index.c, sqlite3Fts5IndexBeginWrite.
+        rows.sort_by_key(|row| row.created_at);
         // In an upsert, the old row goes by the table's name.
         let keep = |column: C| {
             let name = sea_orm::Iden::unquoted(&column).to_owned();
