@@ -47,15 +47,18 @@ pub const DELETION_LIST_ROWS: u64 = 5_000;
 /// How long listing them may take: the job begins then at the latest, should the server not come to its end.
 pub const DELETION_LIST_SECONDS_MAX: i64 = 600;
 /// Executions that one transaction in the background deletes at most.
-pub const DELETION_STEP_ROWS_MAX: u64 = 100;
+pub const DELETION_STEP_ROWS_MAX: u64 = 64;
 /// And at least, as each transaction costs something by itself.
-pub const DELETION_STEP_ROWS_MIN: u64 = 10;
-/// How long such a transaction is to take: others wait for it. The next one has so many more or fewer executions.
+pub const DELETION_STEP_ROWS_MIN: u64 = 4;
+/// How long such a transaction is to take: others wait for it. After some that were fast enough it has twice as many
+/// executions, after one that was not half as many, so that the statements for them stay prepared.
 pub const DELETION_STEP_MICROSECONDS: u64 = 2_000;
+/// So many that were fast enough.
+pub const DELETION_FAST_STEPS: u32 = 8;
 /// How long others have the database between two such transactions, for each part of a transaction's own time, so that few
 /// of them meet one at all.
 pub const DELETION_PAUSE_FACTOR: u32 = 8;
-/// The longest such pause for each execution, should it be longer than the transaction: a million go within an hour.
+/// The longest such pause for each execution, should it be longer than the transaction: a million go within two hours.
 pub const DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
 /// The shortest such pause.
 pub const DELETION_PAUSE_MILLISECONDS_MIN: u64 = 5;

@@ -9,8 +9,9 @@ use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
 use crate::domain::limits::{
-    DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_PAUSE_MILLISECONDS_MIN,
-    DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX, DELETION_STEP_ROWS_MIN,
+    DELETION_FAST_STEPS, DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
+    DELETION_PAUSE_MILLISECONDS_MIN, DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX,
+    DELETION_STEP_ROWS_MIN,
 };
 use crate::error::Result;
 use crate::event::Topic;
@@ -65,12 +66,14 @@ async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
 /// How many executions the next step deletes.
 #[derive(Debug)]
 struct Pace {
+    /// A power of two.
     rows: u64,
+    fast_steps: u32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: DELETION_STEP_ROWS_MIN }
+        Self { rows: DELETION_STEP_ROWS_MIN, fast_steps: 0 }
     }
 }
 
@@ -84,7 +87,15 @@ impl Pace {
 
     fn follow(&mut self, held: Duration) {
         // Slowly up, so that one fast step misleads nobody; down at once.
-        let rows = if held <= AIM { self.rows + 1 } else { self.rows / 2 };
+        self.fast_steps = if held <= AIM { self.fast_steps + 1 } else { 0 };
+        let rows = match self.fast_steps {
+            0 => self.rows / 2,
+            DELETION_FAST_STEPS => {
+                self.fast_steps = 0;
+                self.rows * 2
+            }
+            _ => self.rows,
+        };
         self.rows = rows.clamp(DELETION_STEP_ROWS_MIN, DELETION_STEP_ROWS_MAX);
     }
 }

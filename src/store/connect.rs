@@ -43,6 +43,7 @@ impl Store {
                 // The writer first: it makes the file.
                 write: connect_sqlite(path, *synchronous, 1).await?,
                 read: connect_sqlite(path, *synchronous, *connections_max).await?,
+                background: connect_sqlite(path, Synchronous::Normal, 1).await?,
                 dialect: Dialect::Sqlite,
                 has_statistics: AtomicBool::default(),
                 executions_by_id: Line::default(),
@@ -51,6 +52,7 @@ impl Store {
                 let pool = connect_postgres(url.expose(), *connections_max).await?;
                 Pools {
                     read: pool.clone(),
+                    background: pool.clone(),
                     write: pool,
                     dialect: Dialect::Postgres,
                     has_statistics: AtomicBool::default(),

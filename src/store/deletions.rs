@@ -126,7 +126,7 @@ impl Store {
     )]
     pub async fn delete_listed(&self, held: &JobRow, now: Timestamp, rows: u64) -> Result<DeletedStep> {
         use deletion_item::Column as Item;
-        let tx = self.begin().await?;
+        let tx = self.begin_in_background().await?;
         let began = Instant::now();
         let lost = DeletedStep { gone: Vec::new(), is_last: true, held: Duration::ZERO };
         let Some(job) = tx.held(held).await? else { return Ok(lost) };
@@ -188,7 +188,7 @@ impl Store {
         rows: u64,
     ) -> Result<DeletedStep> {
         use execution::Column as C;
-        let tx = self.begin().await?;
+        let tx = self.begin_in_background().await?;
         let began = Instant::now();
         let mut select = execution::Entity::find()
             // By the index of creations: hardly any execution completed before it was created.

@@ -69,9 +69,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
+    AccessMode, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
 
 use crate::auth::Viewer;
 use crate::error::Result;
@@ -111,6 +113,9 @@ struct Pools {
     read: DatabaseConnection,
     /// SQLite has one writer: a pool of one connection, so that writers wait in line instead of failing with `BUSY`.
     write: DatabaseConnection,
+    /// For work in the background, one connection to SQLite whose commits do not wait for the disk. Whoever uses it has the
+    /// writer's, too, so that there is one writer all the same.
+    background: DatabaseConnection,
     dialect: Dialect,
     /// Whether the statistics have been seen to be complete: they stay so.
     has_statistics: AtomicBool,
@@ -130,7 +135,32 @@ impl Store {
     /// `UNAVAILABLE` when the database cannot be reached.
     pub async fn begin(&self) -> Result<WriteTx> {
         let inner = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
-        Ok(WriteTx { inner, dialect: self.0.dialect })
+        Ok(WriteTx { inner, dialect: self.0.dialect, _writer: None })
+    }
+
+    /// Begins a transaction of work in the background, which is done again if it is not there after a crash of the machine.
+    /// Its commit does not wait for the disk: those who do wait have theirs sooner. Nothing that is committed later outlives
+    /// it; a crash of the process changes nothing.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the database cannot be reached.
+    pub(crate) async fn begin_in_background(&self) -> Result<WriteTx> {
+        let writer = match self.0.dialect {
+            Dialect::Sqlite => Some(self.the_writer().await?),
+            Dialect::Postgres => None,
+        };
+        let options = write_options(self.0.dialect);
+        let inner = self.0.background.begin_with_options(options).await.map_err(failed)?;
+        if self.0.dialect.is_postgres() {
+            inner.execute_unprepared("SET LOCAL synchronous_commit = off").await.map_err(failed)?;
+        }
+        Ok(WriteTx { inner, dialect: self.0.dialect, _writer: writer })
+    }
+
+    /// SQLite's one writer: as long as somebody has it, nobody else writes.
+    async fn the_writer(&self) -> Result<PoolConnection<Sqlite>> {
+        let acquired = self.0.write.get_sqlite_connection_pool().acquire().await;
+        acquired.map_err(|error| failed(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))
     }
 
     /// Whether the database answers.
@@ -164,7 +194,7 @@ impl Store {
 
     /// Closes all connections.
     pub async fn close(&self) {
-        for pool in [&self.0.read, &self.0.write] {
+        for pool in [&self.0.read, &self.0.background, &self.0.write] {
             if let Err(error) = pool.close_by_ref().await {
                 tracing::warn!(%error, "could not close the database");
             }
@@ -186,6 +216,7 @@ fn write_options(dialect: Dialect) -> TransactionOptions {
 pub struct WriteTx {
     inner: DatabaseTransaction,
     dialect: Dialect,
+    _writer: Option<PoolConnection<Sqlite>>,
 }
 
 impl WriteTx {

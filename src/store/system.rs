@@ -100,7 +100,9 @@ impl Store {
         }
         while self.pragma("freelist_count").await? > FREE_PAGES_KEPT {
             let give_back = format!("PRAGMA incremental_vacuum({FREE_PAGES_AT_ONCE})");
-            self.0.write.execute_unprepared(&give_back).await.map_err(failed)?;
+            let writer = self.the_writer().await?;
+            self.0.background.execute_unprepared(&give_back).await.map_err(failed)?;
+            drop(writer);
             tokio::time::sleep(GIVE_BACK_PAUSE).await;
         }
         Ok(())

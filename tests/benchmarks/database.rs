@@ -31,28 +31,6 @@ impl Address {
         done.expect("the statement is fine");
     }
 
-    /// The indexes of some tables that belong to no constraint: their names, and what makes them.
-    pub(crate) async fn indexes(&self, tables: &[&str]) -> Vec<(String, String)> {
-        let tables = format!("('{}')", tables.join("', '"));
-        match self {
-            Self::Sqlite(file) => {
-                let query = format!(
-                    "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN {tables}"
-                );
-                let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut sqlite(file).await).await;
-                rows.expect("they are there").iter().map(|row| (row.get(0), row.get(1))).collect()
-            }
-            Self::Postgres(url) => {
-                let query = format!(
-                    "SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename IN {tables}
-                     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)"
-                );
-                let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut postgres(url).await).await;
-                rows.expect("they are there").iter().map(|row| (row.get(0), row.get(1))).collect()
-            }
-        }
-    }
-
     /// The columns of a table that an insert gives values for.
     pub(crate) async fn columns(&self, table: &str) -> Vec<String> {
         match self {
@@ -80,7 +58,7 @@ impl Address {
     }
 }
 
-async fn sqlite(file: &Path) -> sqlx::SqliteConnection {
+pub(crate) async fn sqlite(file: &Path) -> sqlx::SqliteConnection {
     let url = format!("sqlite:{}", file.display());
     let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("the file opens");
     // For statements that make millions of rows.
@@ -89,7 +67,7 @@ async fn sqlite(file: &Path) -> sqlx::SqliteConnection {
     connection
 }
 
-async fn postgres(url: &str) -> sqlx::PgConnection {
+pub(crate) async fn postgres(url: &str) -> sqlx::PgConnection {
     let mut connection = sqlx::PgConnection::connect(url).await.expect("it is there");
     // For statements that make millions of rows.
     let settings =

@@ -2,8 +2,9 @@
 //!
 //! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS]`, by default all with 1,000,000. It prints for each
 //! request the median and the 95th percentile on the large database and the ratio of the medians, large to small; then an
-//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others. One caller, one request at a time; the
-//! server, the database and the caller share the machine.
+//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two minutes. One
+//! caller, one request at a time; the server, the database and the caller share the machine. `POSTGRES_SHARED_BUFFERS` gives
+//! PostgreSQL more memory than the 64 MB that are enough for tests.
 //!
 //! The generator takes executions that the API has recorded and copies them in SQL, each copy at another time of the last
 //! year, with an id of that time; their words come with them, the indexes are built afterwards, and `runledger recompute`
@@ -30,6 +31,8 @@ use sqlx::{Connection as _, Row as _};
 /// Executions that the API records, and that are copied.
 const TEMPLATES: usize = 1_000;
 const ROUNDS: usize = 100;
+/// How long others are watched while a deletion goes on.
+const DELETION_WATCHED_MAX: Duration = Duration::from_secs(120);
 /// One of so many executions, the oldest, has a word that no other has.
 const OLD: u64 = 7;
 const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
@@ -106,7 +109,7 @@ fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
 
 async fn multiply(backend: Backend, server: &Server, executions: usize) {
     let address = Address::of(server);
-    let indexes = address.indexes(&["execution", "log_stream", "execution_search"]).await;
+    let indexes = indexes(&address, &["execution", "log_stream", "execution_search"]).await;
     // SQLite's trigger gives each row its place by one of these.
     let rebuilt: Vec<_> = indexes.iter().filter(|(name, _)| name != "execution_search_place").collect();
     for (name, _) in &rebuilt {
@@ -153,6 +156,30 @@ async fn multiply(backend: Backend, server: &Server, executions: usize) {
         address.run(create).await;
     }
     address.analyze().await;
+}
+
+/// The indexes of some tables that belong to no constraint: their names, and what makes them.
+async fn indexes(address: &Address, tables: &[&str]) -> Vec<(String, String)> {
+    let tables = format!("('{}')", tables.join("', '"));
+    match address {
+        Address::Sqlite(file) => {
+            let query = format!(
+                "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN {tables}"
+            );
+            let rows =
+                sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut database::sqlite(file).await).await;
+            rows.expect("they are there").iter().map(|row| (row.get(0), row.get(1))).collect()
+        }
+        Address::Postgres(url) => {
+            let query = format!(
+                "SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename IN {tables}
+                 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)"
+            );
+            let rows =
+                sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut database::postgres(url).await).await;
+            rows.expect("they are there").iter().map(|row| (row.get(0), row.get(1))).collect()
+        }
+    }
 }
 
 /// Of a copy: another id, and some time earlier. The oldest have a word of their own.
@@ -346,17 +373,17 @@ async fn deletion(team: &Team, executions: usize) {
     let data = team.owner.query(delete, json!({})).await;
     let deletion = data["deleteExecutions"]["deletion"]["id"].clone();
     println!("  deleting {} began within {:.1} s", executions / 10, began.elapsed().as_secs_f64());
-    let progress = "query ($id: ID!) { deletion(id: $id) { state } }";
+    let progress = "query ($id: ID!) { deletion(id: $id) { state deleted } }";
     let mut busy = Others::default();
-    loop {
+    let deleted = loop {
         busy.go_on(&team.owner, &id).await;
-        let state = team.owner.query(progress, json!({ "id": deletion })).await;
-        if state["deletion"]["state"] == "DONE" {
-            break;
+        let now = team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
+        if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
+            break now["deleted"].take();
         }
-    }
+    };
     println!(
-        "  done in {:.0} s, of others meanwhile p50, p99 and its ratio to before:",
+        "  {deleted} deleted in {:.0} s, of others meanwhile p50, p99 and its ratio to before:",
         began.elapsed().as_secs_f64()
     );
     for (name, quiet, busy) in [("read", quiet.reads, busy.reads), ("append", quiet.appends, busy.appends)] {

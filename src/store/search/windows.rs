@@ -59,19 +59,31 @@ impl Reader<'_> {
         // The nearest come last.
         let mut pending = from_nearest(nearest, towards);
         pending.reverse();
+        // The further half of windows that have more hits than are read at once, when the nearer half has none: it has them all,
+        // and to look at it would cost as much as it has.
+        let mut has_the_hits = None;
         let mut found = Vec::new();
         for _ in 0..LOOKS_MAX {
             let next = pending.pop().filter(|windows| !windows.are_beyond(furthest, towards));
-            let Some(windows) = next else {
+            let Some(mut windows) = next else {
                 return Ok(Some(Hits { among: self.are_among(&found), there_are_more: false }));
             };
+            if has_the_hits.as_ref() == Some(&windows)
+                && let Some([nearer, further]) = windows.parts(towards)
+            {
+                has_the_hits = Some(further.clone());
+                pending.push(further);
+                windows = nearer;
+            }
             let hits = self.look(sought, &windows, towards).await?;
             let has_more = hits.len() > HITS_MAX;
-            if has_more && let Some(parts) = windows.parts(towards) {
-                pending.extend(parts.into_iter().rev());
+            if has_more && let Some([nearer, further]) = windows.parts(towards) {
+                has_the_hits = Some(further.clone());
+                pending.extend([further, nearer]);
                 continue;
             }
             if !hits.is_empty() {
+                has_the_hits = None;
                 let ids = select().filter(self.are_among(&hits)).tuples([execution::Column::Id.into_expr()]);
                 found.extend(ids.await?.into_iter().map(|(id,): (Uuid,)| id));
             }

@@ -203,7 +203,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn note_folded(&self, from: FeedPosition, to: FeedPosition, now: Timestamp) -> Result<bool> {
-        let tx = self.begin().await?;
+        let tx = self.begin_in_background().await?;
         let Some(mut state) = tx.try_lock_statistics().await? else { return Ok(false) };
         if !is_open(&state, now) || place_of(&state) != from {
             return Ok(false);
@@ -235,7 +235,7 @@ impl Store {
             return Ok(true);
         }
         let rows = batch.cells.into_rows();
-        let tx = self.begin().await?;
+        let tx = self.begin_in_background().await?;
         let Some(state) = tx.try_lock_statistics().await? else { return Ok(false) };
         let tenants: Vec<_> = batch.places.keys().cloned().collect();
         let places = places(&tx.inner, &tenants).await?;

@@ -83,12 +83,13 @@ impl Postgres {
             "echo {PASSWORD} > '{dir}/password' && '{bin}/initdb' --pgdata '{dir}/data' --username postgres \
              --auth-local trust --auth-host password --pwfile '{dir}/password' --encoding UTF8 --locale C --no-sync"
         ));
-        // Durable, as in production, but small; many servers connect at once.
+        // Durable, as in production, but small; many servers connect at once. A benchmark of much history gives it more.
         let port = free_port();
+        let buffers = std::env::var("POSTGRES_SHARED_BUFFERS").unwrap_or_else(|_| "64MB".into());
         account.run(&format!(
             "'{bin}/pg_ctl' --pgdata '{dir}/data' --log '{dir}/log' --wait start --options \
              '-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={dir} -c fsync=on \
-              -c max_connections=400 -c shared_buffers=64MB -c max_wal_size=512MB'"
+              -c max_connections=400 -c shared_buffers={buffers} -c max_wal_size=512MB'"
         ));
         account.run(&format!(
             "'{bin}/psql' --host '{dir}' --port {port} --username postgres --quiet --command \
