@@ -377,7 +377,7 @@ async fn deletion(team: &Team, executions: usize) {
     let mut busy = Others::default();
     let deleted = loop {
         busy.go_on(&team.owner, &id).await;
-        let now = team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
+        let mut now = team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
         if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
             break now["deleted"].take();
         }
