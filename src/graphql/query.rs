@@ -65,8 +65,7 @@ impl Query {
         #[graphql(desc = "A UUID.")] id: ID,
     ) -> Option<async_graphql::Result<CodeAgent>> {
         let found = async {
-            let id = uuid("id", &id)?;
-            let agent = context.service().code_agents_by_ids(context.viewer()?, &[id]).await?.remove(&id);
+            let agent = context.service().find_code_agent(context.viewer()?, uuid("id", &id)?).await?;
             Ok::<_, Error>(agent.map(CodeAgent::one))
         };
         found.await.nullable()

@@ -1,10 +1,11 @@
-//! Executions by id: what is asked for most, and therefore read together.
+//! Executions and code agents by id: what is asked for most, and therefore read together.
 
-use entity::execution;
-use sea_orm::{ColumnTrait as _, ConnectionTrait as _};
+use entity::{code_agent, execution};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, FromQueryResult as _, Iterable as _};
 use uuid::Uuid;
 
 use super::Store;
+use super::code_agents::CodeAgentRow;
 use super::executions::ExecutionRow;
 use super::failure::failed;
 use super::rows::Columns;
@@ -14,10 +15,16 @@ use crate::auth::{Scope, Viewer};
 use crate::error::Result;
 
 /// One execution of the history, for somebody.
-pub(super) struct Wanted {
+pub(super) struct WantedExecution {
     scope: Scope,
     id: Uuid,
     columns: Columns,
+}
+
+/// One code agent, for somebody.
+pub(super) struct WantedCodeAgent {
+    scope: Scope,
+    id: Uuid,
 }
 
 impl Store {
@@ -35,7 +42,19 @@ impl Store {
         if scope.tenant_id().is_none() {
             return self.reader(viewer).find_anywhere(id, columns).await;
         }
-        ask(self, Wanted { scope, id, columns }).await
+        ask(self, WantedExecution { scope, id, columns }).await
+    }
+
+    /// One code agent.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn find_code_agent(&self, viewer: &Viewer, id: Uuid) -> Result<Option<CodeAgentRow>> {
+        let scope = viewer.reads();
+        if scope.tenant_id().is_none() {
+            return Ok(self.reader(viewer).code_agents_by_ids(&[id]).await?.remove(&id));
+        }
+        ask(self, WantedCodeAgent { scope, id }).await
     }
 }
 
@@ -48,7 +67,9 @@ impl Reader<'_> {
     }
 }
 
-impl Shareable for Wanted {
+// Somebody else may have asked for the same id in vain: hence what each call may see is looked at once more.
+
+impl Shareable for WantedExecution {
     type Answer = Option<ExecutionRow>;
     type Source = Store;
 
@@ -58,7 +79,6 @@ impl Shareable for Wanted {
 
     async fn read(store: &Store, calls: &[Self]) -> Result<Vec<Self::Answer>> {
         use execution::Column as C;
-        // Whose a row is, because somebody else may ask for the same id in vain.
         let whose = Columns::EMPTY.with(C::TenantId).with(C::OwnerId);
         let columns = calls.iter().fold(whose, |columns, call| columns.and(call.columns));
         let wanted: Vec<_> = calls.iter().map(|call| (&call.scope, call.id)).collect();
@@ -67,7 +87,7 @@ impl Shareable for Wanted {
             columns.selected(),
             &wanted,
             C::Id,
-            "discard_at IS NULL",
+            Some("discard_at IS NULL"),
         );
         let rows = store.0.read.query_all_raw(statement).await.map_err(failed)?;
         let rows: Vec<_> =
@@ -75,6 +95,31 @@ impl Shareable for Wanted {
         let row_of = |call: &Self| {
             let is_it =
                 |row: &&ExecutionRow| row.id == call.id && call.scope.admits(&row.tenant_id, &row.owner_id);
+            rows.iter().find(is_it).cloned()
+        };
+        Ok(calls.iter().map(row_of).collect())
+    }
+}
+
+impl Shareable for WantedCodeAgent {
+    type Answer = Option<CodeAgentRow>;
+    type Source = Store;
+
+    fn line(store: &Store) -> &Line<Self> {
+        &store.0.code_agents_by_id
+    }
+
+    async fn read(store: &Store, calls: &[Self]) -> Result<Vec<Self::Answer>> {
+        use code_agent::Column as C;
+        let wanted: Vec<_> = calls.iter().map(|call| (&call.scope, call.id)).collect();
+        let statement =
+            by_id_in_scopes::<code_agent::Entity>(store.0.dialect, C::iter(), &wanted, C::Id, None);
+        let rows = store.0.read.query_all_raw(statement).await.map_err(failed)?;
+        let read = |row| CodeAgentRow::from_query_result(row, "");
+        let rows: Vec<_> = rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)?;
+        let row_of = |call: &Self| {
+            let is_it =
+                |row: &&CodeAgentRow| row.id == call.id && call.scope.admits(&row.tenant_id, &row.owner_id);
             rows.iter().find(is_it).cloned()
         };
         Ok(calls.iter().map(row_of).collect())

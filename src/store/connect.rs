@@ -47,6 +47,7 @@ impl Store {
                 dialect: Dialect::Sqlite,
                 has_statistics: AtomicBool::default(),
                 executions_by_id: Line::default(),
+                code_agents_by_id: Line::default(),
             },
             Database::Postgres { url, connections_max } => {
                 let pool = connect_postgres(url.expose(), *connections_max).await?;
@@ -57,6 +58,7 @@ impl Store {
                     dialect: Dialect::Postgres,
                     has_statistics: AtomicBool::default(),
                     executions_by_id: Line::default(),
+                    code_agents_by_id: Line::default(),
                 }
             }
         };

@@ -1,6 +1,6 @@
 //! All SQL. The connection never leaves this module; what leaves it has been scoped to a [`Viewer`].
 //!
-//! Reading starts at [`Store::reader`] (one execution at [`Store::find_execution`]), writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
+//! Reading starts at [`Store::reader`] (by id at [`Store::find_execution`]), writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
 //! can run:
 //!
 //! ```
@@ -119,8 +119,9 @@ struct Pools {
     dialect: Dialect,
     /// Whether the statistics have been seen to be complete: they stay so.
     has_statistics: AtomicBool,
-    /// Those who ask for executions by id.
-    executions_by_id: Line<by_id::Wanted>,
+    /// Those who ask for executions by id, and for code agents.
+    executions_by_id: Line<by_id::WantedExecution>,
+    code_agents_by_id: Line<by_id::WantedCodeAgent>,
 }
 
 impl Store {

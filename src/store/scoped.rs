@@ -349,7 +349,7 @@ pub(super) fn by_id_in_scopes<E: Owned>(
     columns: impl Iterator<Item = E::Column>,
     wanted: &[(&Scope, Uuid)],
     id: E::Column,
-    also: &str,
+    also: Option<&str>,
 ) -> Statement {
     let mut text = String::with_capacity(1_024);
     for (index, column) in columns.enumerate() {
@@ -357,7 +357,11 @@ pub(super) fn by_id_in_scopes<E: Owned>(
         text.push_str(column.unquoted());
     }
     // What is written is memory: it cannot fail.
-    let _ = write!(text, " FROM {} WHERE {also} AND (", E::default().table_name());
+    let _ = write!(text, " FROM {} WHERE ", E::default().table_name());
+    if let Some(also) = also {
+        let _ = write!(text, "{also} AND ");
+    }
+    text.push('(');
     let mut bound: Vec<Value> = Vec::with_capacity(2 * wanted.len());
     let repeated = wanted.last().into_iter().cycle().take(wanted.len().next_power_of_two() - wanted.len());
     for (index, (scope, wanted_id)) in wanted.iter().chain(repeated).enumerate() {

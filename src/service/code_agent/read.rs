@@ -18,6 +18,14 @@ use crate::logs;
 use crate::store::{CodeAgentRow, CodeVersionKey, CodeVersionRow, LogsOf};
 
 impl Service {
+    /// One code agent.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn find_code_agent(&self, viewer: &Viewer, id: Uuid) -> Result<Option<CodeAgentRow>> {
+        self.store.find_code_agent(viewer, id).await
+    }
+
     /// Code agents by id.
     ///
     /// # Errors

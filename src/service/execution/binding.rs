@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::store::{ExecutionRow, Reader};
+use crate::store::{CodeAgentRow, ExecutionRow, Reader};
 
 /// Checks the version that the input at `at` asks for.
 pub(super) fn asked_version(
@@ -21,8 +21,28 @@ pub(super) fn asked_version(
     Ok(code_version)
 }
 
-/// Finds the agents that these executions name, in their tenant, and settles their versions: the one asked for, or the
-/// newest by now; none while an agent has none.
+/// Settles the version of the agent that an execution of this tenant names, if it is there: the one asked for, or the newest
+/// by now; none while the agent has none.
+///
+/// # Errors
+/// `NOT_FOUND` for an agent or a version that is not there.
+pub(super) fn bind_to_version(
+    row: &mut ExecutionRow,
+    tenant_id: &str,
+    agent: Option<&CodeAgentRow>,
+) -> Result<()> {
+    let agent = agent.filter(|agent| agent.tenant_id == tenant_id);
+    let newest = agent.ok_or(Error::NotFound { what: "code agent" })?.latest_version;
+    row.code_version = match row.code_version {
+        // Numbers have no gaps.
+        Some(number) if (1..=newest).contains(&number) => Some(number),
+        Some(_) => return Err(Error::NotFound { what: "version of the code agent" }),
+        None => Some(newest).filter(|newest| *newest > 0),
+    };
+    Ok(())
+}
+
+/// The same for many executions.
 ///
 /// # Errors
 /// `NOT_FOUND` for an agent or a version that is not there.
@@ -39,14 +59,7 @@ pub(super) async fn bind_to_versions<'r>(
     let agents = reader.code_agents_by_ids(&ids).await?;
     for row in rows {
         let agent = row.code_agent_id.and_then(|id| agents.get(&id));
-        let agent = agent.filter(|agent| agent.tenant_id == tenant_id);
-        let newest = agent.ok_or(Error::NotFound { what: "code agent" })?.latest_version;
-        row.code_version = match row.code_version {
-            // Numbers have no gaps.
-            Some(number) if (1..=newest).contains(&number) => Some(number),
-            Some(_) => return Err(Error::NotFound { what: "version of the code agent" }),
-            None => Some(newest).filter(|newest| *newest > 0),
-        };
+        bind_to_version(row, tenant_id, agent)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::super::Service;
-use super::binding::{asked_version, bind_to_versions, check_generations};
+use super::binding::{asked_version, bind_to_version, check_generations};
 use super::input::{self, VisualChange};
 use super::writes::stamped;
 use crate::analytics::Event;
@@ -64,10 +64,12 @@ impl Service {
             return Ok(started);
         }
         let mut new = new_execution(start, now())?;
-        let reader = self.store.reader(viewer);
-        bind_to_versions(&reader, stamp.tenant_id(), [&mut new.row]).await?;
+        if let Some(id) = new.row.code_agent_id {
+            let agent = self.store.find_code_agent(viewer, id).await?;
+            bind_to_version(&mut new.row, stamp.tenant_id(), agent.as_ref())?;
+        }
         let named = new.row.generation_id.map(|id| (stamp.tenant_id().to_owned(), id));
-        check_generations(&reader, named.as_slice()).await?;
+        check_generations(&self.store.reader(viewer), named.as_slice()).await?;
         let execution = stamped(&stamp, &new.row);
         if !self.writer.start(stamp.clone(), new).await? {
             // Somebody was faster, or it is not the viewer's to see.
