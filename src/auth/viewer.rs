@@ -32,7 +32,8 @@ struct Inner {
     owner_only: bool,
 }
 
-/// A viewer who lets whoever has a link read as they do. It travels only inside of what the server has signed.
+/// A viewer who lets whoever has a link read as they do, or a job. It is only in what the server has signed, and in its
+/// database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delegation {
     user_id: String,

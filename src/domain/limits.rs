@@ -42,10 +42,12 @@ pub const EXPORT_VALUES_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const EXPORT_FILTER_BYTES_MAX: Limit = limit("export_filter_bytes_max", 5 * 1024);
 /// Executions that `deleteExecutions` deletes before it answers; when more match, a job deletes them.
 pub const DELETE_AT_ONCE_EXECUTIONS_MAX: u64 = 1_000;
-/// Executions that one transaction lists for such a job.
-pub const DELETION_LIST_ROWS: u64 = 5_000;
-/// How long listing them may take: the job begins then at the latest, should the server not come to its end.
-pub const DELETION_LIST_SECONDS_MAX: i64 = 600;
+/// Executions that one transaction lists for such a job: others wait for it.
+pub const DELETION_LIST_ROWS: u64 = 1_024;
+/// How long a caller waits for the list: the job goes on with it after that.
+pub const DELETION_LIST_SECONDS_MAX: u64 = 10;
+/// So long after its last part the job goes on with a list, should the server that made it have come to its end.
+pub const DELETION_HANDOVER_SECONDS: i64 = 15;
 /// Executions that one transaction in the background deletes at most.
 pub const DELETION_STEP_ROWS_MAX: u64 = 64;
 /// And at least, as each transaction costs something by itself.

@@ -21,8 +21,18 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a step is to take.
 const AIM: Duration = Duration::from_micros(DELETION_STEP_MICROSECONDS);
 
-/// Deletes what a deletion has listed, from where it was left.
+/// Completes the list of a deletion and deletes what is on it, from where either was left.
 pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
+    if let Some(mut deletion) = tools.store.deletion_of(job).await? {
+        loop {
+            let listed = tools.store.list_for_deletion(deletion, now(), now()).await?;
+            if listed.is_complete {
+                break;
+            }
+            deletion = listed.deletion;
+            tokio::time::sleep(Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN)).await;
+        }
+    }
     let mut pace = Pace::default();
     loop {
         let step = tools.store.delete_listed(job, now(), pace.rows).await?;

@@ -4,30 +4,49 @@
 
 use std::time::{Duration, Instant};
 
-use entity::{deletion, deletion_item, execution};
-use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict};
+use chrono::TimeDelta;
+use entity::{deletion, deletion_item, execution, job};
+use sea_orm::sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, Order, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Set,
+    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Set,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::executions::ExecutionRow;
 use super::failure::failed;
-use super::jobs::JobRow;
+use super::jobs::{JobKind, JobRow, NewJob};
+use super::rows::Columns;
 use super::scoped::{Reader, of_executions};
 use super::write::{delete, insert_many};
 use super::{Store, WriteTx};
-use crate::auth::{Stamp, Viewer};
-use crate::clock::Timestamp;
-use crate::domain::execution::Filter;
-use crate::error::Result;
+use crate::auth::{Delegation, Role, Viewer};
+use crate::clock::{Timestamp, new_id};
+use crate::domain::execution::{Filter, Order as ListOrder};
+use crate::domain::limits::DELETION_LIST_ROWS;
+use crate::domain::page::{Cursor, Direction, Page};
+use crate::error::{Error, Result};
 
 /// A deletion that goes on in the background.
 pub type DeletionRow = deletion::Model;
 
-/// What a deletion lists: tenant, id and creation of an execution.
-pub type Listed = (String, Uuid, Timestamp);
+/// What a deletion has still to look for. It is kept with its job, so that it is gone on with after a crash.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Search {
+    viewer: Delegation,
+    filter: Filter,
+    /// Creation, in microseconds, and id of the last execution that was found.
+    after: Option<(i64, Uuid)>,
+}
+
+/// How far the list of a deletion is.
+#[derive(Debug)]
+pub struct Listed {
+    pub deletion: DeletionRow,
+    /// Everything that matches is in the list.
+    pub is_complete: bool,
+}
 
 /// What one step of a deletion came to.
 #[derive(Debug)]
@@ -48,46 +67,9 @@ impl Reader<'_> {
     pub async fn find_deletion(&self, id: Uuid) -> Result<Option<DeletionRow>> {
         self.select::<deletion::Entity>().filter(self.id_in(deletion::Column::Id, &[id])).one().await
     }
-
-    /// The next `rows` executions after `after`, by tenant and id, that match and that `viewer` may write.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn list_writable(
-        &self,
-        viewer: &Viewer,
-        filter: &Filter,
-        after: Option<&Listed>,
-        rows: u64,
-    ) -> Result<Vec<Listed>> {
-        use execution::Column as C;
-        let place = || Expr::tuple([C::TenantId.into_expr(), C::Id.into_expr()]);
-        let after = after.map(|(tenant_id, id, _)| {
-            place().gt(Expr::tuple([Expr::val(tenant_id.clone()), Expr::val(*id)]))
-        });
-        self.writable_history(viewer)
-            .filter(self.matching(filter))
-            .filter(Condition::all().add_option(after))
-            .order_by(C::TenantId.into_expr(), Order::Asc)
-            .order_by(C::Id.into_expr(), Order::Asc)
-            .limit(rows)
-            .tuples([C::TenantId.into_expr(), C::Id.into_expr(), C::CreatedAt.into_expr()])
-            .await
-    }
 }
 
 impl WriteTx {
-    /// Begins a deletion, or saves how far it is.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn save_deletion(&self, stamp: &Stamp, mut row: DeletionRow) -> Result<DeletionRow> {
-        stamp.tenant_id().clone_into(&mut row.tenant_id);
-        stamp.owner_id().clone_into(&mut row.owner_id);
-        self.save_deletion_row(row.clone()).await?;
-        Ok(row)
-    }
-
     async fn save_deletion_row(&self, row: DeletionRow) -> Result<()> {
         use deletion::Column as C;
         let on_conflict = OnConflict::columns([C::TenantId, C::Id])
@@ -97,24 +79,119 @@ impl WriteTx {
             .await
             .map_err(failed)
     }
-
-    /// Lists executions that a deletion is to delete.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn list_for_deletion(&self, deletion_id: Uuid, listed: &[Listed]) -> Result<()> {
-        let item = |(tenant_id, execution_id, created_at): &Listed| deletion_item::ActiveModel {
-            deletion_id: Set(deletion_id),
-            tenant_id: Set(tenant_id.clone()),
-            execution_id: Set(*execution_id),
-            created_at: Set(*created_at),
-        };
-        let items = listed.iter().map(item).collect();
-        insert_many::<deletion_item::Entity>(self, items, None).await.map_err(failed)
-    }
 }
 
 impl Store {
+    /// Begins a deletion of what matches and `viewer` may write: next, that is to be listed. Should nobody do so until
+    /// `latest`, a job does.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn begin_deletion(
+        &self,
+        viewer: &Viewer,
+        mut filter: Filter,
+        now: Timestamp,
+        latest: Timestamp,
+    ) -> Result<DeletionRow> {
+        if viewer.role() == Role::Member {
+            let own = viewer.user_id();
+            let is_asked_for = filter.owner_ids.is_none_or(|owners| owners.iter().any(|owner| owner == own));
+            filter.owner_ids = Some(is_asked_for.then(|| own.to_owned()).into_iter().collect());
+        }
+        let stamp = viewer.stamp(None)?;
+        let deletion = DeletionRow {
+            tenant_id: stamp.tenant_id().to_owned(),
+            id: new_id(),
+            owner_id: stamp.owner_id().to_owned(),
+            matched: 0,
+            deleted: 0,
+            created_at: now,
+            finished_at: None,
+        };
+        let search = Search { viewer: viewer.delegate(), filter, after: None };
+        let tx = self.begin().await?;
+        tx.save_deletion_row(deletion.clone()).await?;
+        tx.insert_jobs(vec![job_of(&deletion, Some(&search), latest)?], now).await?;
+        tx.commit().await?;
+        Ok(deletion)
+    }
+
+    /// Lists the next executions of a deletion. The job that does the rest is due at `due`, or now once the list is complete.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a system operation: it reads as the viewer who asked for the deletion"
+    )]
+    pub async fn list_for_deletion(
+        &self,
+        deletion: DeletionRow,
+        now: Timestamp,
+        due: Timestamp,
+    ) -> Result<Listed> {
+        let job_of_it = || {
+            let of_it = job::Column::SubjectId.eq(deletion.id);
+            job::Entity::find().filter(job::Column::Kind.eq(JobKind::DeleteExecutions)).filter(of_it)
+        };
+        let there = job_of_it().one(&self.0.read).await.map_err(failed)?;
+        let Some(detail) = there.and_then(|job| job.detail) else {
+            return Ok(Listed { deletion, is_complete: true });
+        };
+        let search: Search = serde_json::from_str(&detail).map_err(Error::internal)?;
+        // Whoever may not delete any more may have asked for it all the same.
+        let viewer = search.viewer.clone().accept(now + TimeDelta::days(1));
+        let after = search.after.map(|(key, id)| Cursor { order: 'E', key, id });
+        let page = Page { direction: Direction::Forward, rows: DELETION_LIST_ROWS, after, before: None };
+        let columns = Columns::EMPTY.with(execution::Column::TenantId);
+        let found =
+            self.reader(&viewer).list_executions(&search.filter, ListOrder::Oldest, &page, columns).await?;
+
+        let tx = self.begin_in_background().await?;
+        let mut held = job_of_it();
+        if tx.dialect.is_postgres() {
+            held = held.lock(LockType::Update);
+        }
+        let is_unchanged =
+            held.one(&tx.inner).await.map_err(failed)?.and_then(|job| job.detail) == Some(detail);
+        let which =
+            deletion::Column::TenantId.eq(&deletion.tenant_id).and(deletion::Column::Id.eq(deletion.id));
+        let there = deletion::Entity::find().filter(which).one(&tx.inner).await.map_err(failed)?;
+        let Some(mut deletion) = there else { return Ok(Listed { deletion, is_complete: true }) };
+        if !is_unchanged {
+            return Ok(Listed { deletion, is_complete: false }); // somebody else was faster
+        }
+        let is_complete = !found.has_next_page;
+        let last = found.rows.last().map(|row| (row.created_at.timestamp_micros(), row.id));
+        let rest = Search { after: last.or(search.after), ..search };
+        deletion.matched += found.rows.len() as i64;
+        let item = |row: ExecutionRow| deletion_item::ActiveModel {
+            deletion_id: Set(deletion.id),
+            tenant_id: Set(row.tenant_id),
+            execution_id: Set(row.id),
+            created_at: Set(row.created_at),
+        };
+        let items = found.rows.into_iter().map(item).collect();
+        insert_many::<deletion_item::Entity>(&tx, items, None).await.map_err(failed)?;
+        tx.save_deletion_row(deletion.clone()).await?;
+        let rest = Some(&rest).filter(|_| !is_complete);
+        tx.insert_jobs(vec![job_of(&deletion, rest, if is_complete { now } else { due })?], now).await?;
+        tx.commit().await?;
+        Ok(Listed { deletion, is_complete })
+    }
+
+    /// The deletion that a job is about.
+    ///
+    /// # Errors
+    /// What the database says.
+    #[expect(clippy::disallowed_methods, reason = "a system operation: it is shown to nobody")]
+    pub async fn deletion_of(&self, job: &JobRow) -> Result<Option<DeletionRow>> {
+        let which =
+            deletion::Column::TenantId.eq(&job.tenant_id).and(deletion::Column::Id.eq(job.subject_id));
+        deletion::Entity::find().filter(which).one(&self.0.read).await.map_err(failed)
+    }
+
     /// Deletes the next `rows` executions of the deletion that a job is about. Once there are none, the deletion is
     /// finished and the job removed.
     ///
@@ -207,4 +284,15 @@ impl Store {
         }
         Ok(DeletedStep { is_last: (gone.len() as u64) < rows, gone, held: began.elapsed() })
     }
+}
+
+fn job_of(deletion: &DeletionRow, search: Option<&Search>, run_at: Timestamp) -> Result<NewJob> {
+    Ok(NewJob {
+        kind: JobKind::DeleteExecutions,
+        tenant_id: deletion.tenant_id.clone(),
+        subject_id: deletion.id,
+        node_id: None,
+        detail: search.map(serde_json::to_string).transpose().map_err(Error::internal)?,
+        run_at,
+    })
 }

@@ -9,6 +9,8 @@ for_each_backend!(
     many_executions_are_deleted_in_the_background_and_no_others,
     a_deletion_is_only_its_tenants,
     a_deletion_goes_on_after_a_crash,
+    a_list_of_what_is_to_be_deleted_is_completed_after_a_crash,
+    a_deletion_finds_what_its_caller_may_delete_and_has_the_words,
     old_executions_are_deleted_and_no_others,
 );
 
@@ -122,6 +124,46 @@ async fn a_deletion_goes_on_after_a_crash(server: Server) {
         assert_eq!(server.count_rows(table).await, 0, "{table}");
     }
     assert_eq!(server.count_rows("change_event WHERE kind = 'DELETED'").await, 1_500, "each is told once");
+}
+
+async fn a_list_of_what_is_to_be_deleted_is_completed_after_a_crash(server: Server) {
+    const MANY: usize = 3_000;
+    let team = Team::of(&server);
+    let run = unique("run");
+    record(&team.owner, &run, MANY).await;
+    let filter = json!({ "workflowRunIds": [run] });
+    let asking = team.owner.clone();
+    let asked =
+        tokio::spawn(async move { asking.try_post(DELETE, json!({ "filter": filter })).await.is_ok() });
+    while server.count_rows("deletion_item").await == 0 {}
+    server.kill9();
+    asked.await.expect("it is answered or cut off");
+    server.restart().await;
+    let team = team.after_a_restart();
+    let gone = async { while count(&team.owner, &run).await != 0 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(120), gone).await.expect("all of them go");
+    assert_eq!(
+        server.count_rows("change_event WHERE kind = 'DELETED'").await,
+        MANY as i64,
+        "each is told once"
+    );
+}
+
+async fn a_deletion_finds_what_its_caller_may_delete_and_has_the_words(team: Team) {
+    let run = unique("run");
+    record(&team.owner, &run, 1_100).await;
+    record(&team.colleague, &run, 1_100).await;
+    let mut other = recorded(&run);
+    other["name"] = json!("something else");
+    team.owner.record(json!([other])).await.expect("it is fine");
+    let filter = json!({ "workflowRunIds": [run], "search": "OLD" });
+    let begun = team.owner.query(DELETE, json!({ "filter": filter })).await["deleteExecutions"].take();
+    let progress = done(&team.owner, &begun["deletion"]["id"]).await;
+    assert_eq!((&progress["matched"], &progress["deleted"]), (&json!(1_100), &json!(1_100)));
+    assert_eq!(count(&team.owner, &run).await, 1_101, "a colleague's are there, and what has not the word");
+    let begun = team.admin.query(DELETE, json!({ "filter": filter })).await["deleteExecutions"].take();
+    done(&team.admin, &begun["deletion"]["id"]).await;
+    assert_eq!(count(&team.owner, &run).await, 1);
 }
 
 async fn old_executions_are_deleted_and_no_others(backend: Backend) {

@@ -1,17 +1,21 @@
 //! Deleting executions with everything that belongs to them.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::super::Service;
 use super::topics;
 use crate::auth::Viewer;
-use crate::clock::{new_id, now};
+use crate::clock::now;
 use crate::domain::execution::Filter;
-use crate::domain::limits::{DELETE_AT_ONCE_EXECUTIONS_MAX, DELETION_LIST_ROWS, DELETION_LIST_SECONDS_MAX};
+use crate::domain::limits::{
+    DELETE_AT_ONCE_EXECUTIONS_MAX, DELETION_HANDOVER_SECONDS, DELETION_LIST_SECONDS_MAX,
+};
 use crate::error::{Error, Result};
 use crate::event::Topic;
-use crate::store::{DeletionRow, ExecutionRow, JobKind, NewJob, Writable, WriteTx};
+use crate::store::{DeletionRow, ExecutionRow, Writable, WriteTx};
 
 /// What became of executions that were to be deleted.
 #[derive(Debug)]
@@ -71,51 +75,20 @@ impl Service {
         self.store.reader(viewer).count_writable(viewer, filter).await
     }
 
-    /// Lists what is to be deleted, a part at a time so that nobody waits for it, and leaves the rest to a job. That begins
-    /// in any case: a server that is killed meanwhile has deleted what it had listed.
+    /// Lists what is to be deleted, a part at a time so that nobody waits for it, and leaves the rest to a job: of very many
+    /// the rest of the list, too. That job goes on also when this is cut off.
     async fn begin_deletion(&self, viewer: &Viewer, filter: &Filter) -> Result<DeletionRow> {
-        let stamp = viewer.stamp(None)?;
-        let id = new_id();
-        let job = |run_at| NewJob {
-            kind: JobKind::DeleteExecutions,
-            tenant_id: stamp.tenant_id().to_owned(),
-            subject_id: id,
-            node_id: None,
-            detail: None,
-            run_at,
-        };
-        let mut deletion = DeletionRow {
-            tenant_id: String::new(),
-            id,
-            owner_id: String::new(),
-            matched: 0,
-            deleted: 0,
-            created_at: now(),
-            finished_at: None,
-        };
-        let tx = self.store.begin().await?;
-        tx.save_deletion(&stamp, deletion.clone()).await?;
-        let latest = deletion.created_at + TimeDelta::seconds(DELETION_LIST_SECONDS_MAX);
-        tx.insert_jobs(vec![job(latest)], now()).await?;
-        tx.commit().await?;
-
-        let mut after = None;
+        let began = Instant::now();
+        let latest = || now() + TimeDelta::seconds(DELETION_HANDOVER_SECONDS);
+        let mut deletion = self.store.begin_deletion(viewer, filter.clone(), now(), latest()).await?;
         loop {
-            let reader = self.store.reader(viewer);
-            let listed = reader.list_writable(viewer, filter, after.as_ref(), DELETION_LIST_ROWS).await?;
-            let tx = self.store.begin().await?;
-            tx.list_for_deletion(id, &listed).await?;
-            deletion.matched += listed.len() as i64;
-            let is_last = (listed.len() as u64) < DELETION_LIST_ROWS;
-            deletion = tx.save_deletion(&stamp, deletion).await?;
-            if is_last {
-                tx.insert_jobs(vec![job(now())], now()).await?;
-            }
-            tx.commit().await?;
-            if is_last {
+            let is_late = began.elapsed() > Duration::from_secs(DELETION_LIST_SECONDS_MAX);
+            let due = if is_late { now() } else { latest() };
+            let listed = self.store.list_for_deletion(deletion, now(), due).await?;
+            deletion = listed.deletion;
+            if listed.is_complete || is_late {
                 break;
             }
-            after = listed.into_iter().next_back();
         }
         self.wakeups.announce([Topic::Jobs]);
         Ok(deletion)
