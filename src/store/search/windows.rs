@@ -205,22 +205,22 @@ fn from_nearest(second: i64, towards: Towards) -> Vec<Windows> {
     // The first number that is not there yet.
     let mut next = second >> WIDTHS[0];
     for (width, bits) in WIDTHS.into_iter().enumerate() {
-        // Up to where the next wider ones begin.
+        if next < 0 {
+            break; // the beginning of time
+        }
+        // Up to where the next wider ones begin; also when they begin here, so that time gets wider step by step.
         let numbers = match (WIDTHS.get(width + 1), towards) {
             (Some(wider), Towards::Past) => {
-                let mask = (1 << (wider - bits)) - 1;
-                let last = next;
-                // A whole wider window is left to those.
-                let first = if last & mask == mask && width > 0 { last + 1 } else { last & !mask };
+                let first = next & !((1 << (wider - bits)) - 1);
+                let numbers = first..=next;
                 next = (first >> (wider - bits)) - 1;
-                first..=last
+                numbers
             }
             (Some(wider), Towards::Future) => {
-                let mask = (1 << (wider - bits)) - 1;
-                let first = next;
-                let last = if first & mask == 0 && width > 0 { first - 1 } else { first | mask };
+                let last = next | ((1 << (wider - bits)) - 1);
+                let numbers = next..=last;
                 next = (last + 1) >> (wider - bits);
-                first..=last
+                numbers
             }
             (None, Towards::Past) => 0..=next,
             (None, Towards::Future) => next..=SECOND_MAX >> bits,
@@ -271,11 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_few() {
+    fn windows_are_few_and_get_wider_step_by_step() {
         for second in MOMENTS {
             for towards in [Towards::Past, Towards::Future] {
                 let rows = from_nearest(second, towards);
-                assert!(rows.len() <= WIDTHS.len(), "{rows:?}");
+                assert!(rows.iter().map(|row| row.width).eq(0..rows.len()), "{rows:?}");
                 assert!(rows.iter().all(|row| row.terms().split(' ').count() <= 64), "{rows:?}");
             }
         }
