@@ -52,9 +52,11 @@ impl Address {
         }
     }
 
-    /// Tells the planner what there is.
-    pub(crate) async fn analyze(&self) {
-        self.run(if matches!(self, Self::Postgres(_)) { "VACUUM ANALYZE" } else { "ANALYZE" }).await;
+    /// What PostgreSQL does by itself, sooner or later. To SQLite nobody tells what there is.
+    pub(crate) async fn settle(&self) {
+        if matches!(self, Self::Postgres(_)) {
+            self.run("VACUUM ANALYZE").await;
+        }
     }
 }
 

@@ -155,7 +155,7 @@ async fn multiply(backend: Backend, server: &Server, executions: usize) {
     for (_, create) in rebuilt {
         address.run(create).await;
     }
-    address.analyze().await;
+    address.settle().await;
 }
 
 /// The indexes of some tables that belong to no constraint: their names, and what makes them.

@@ -177,7 +177,7 @@ async fn copy(address: &Address, templates: usize, tenants: usize) {
         }
     }
     address.run("DROP TABLE bench_tenant").await;
-    address.analyze().await;
+    address.settle().await;
 }
 
 fn own_id(address: &Address, column: &str) -> String {
