@@ -157,7 +157,7 @@ impl Reader<'_> {
         let sought = Sought { words, page, order, created_at: &filter.created_at };
         let hits = self.hits_of_page(|| select().filter(bounds(order, page)), &sought).await?;
         if let Some(Hits { among, there_are_more }) = hits {
-            let rows = self.page(select().filter(among), order, page, columns).await?;
+            let rows = self.page(select().by_its_keys().filter(among), order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
                 return Ok(rows);
             }

@@ -71,7 +71,12 @@ impl<'c> Reader<'c> {
 
     /// A select of the rows of `E` in scope.
     pub(super) fn select<E: Owned>(&self) -> ScopedSelect<'_, 'c, E> {
-        ScopedSelect { reader: self, select: unscoped::<E>(), condition: Condition::all() }
+        ScopedSelect {
+            reader: self,
+            select: unscoped::<E>(),
+            condition: Condition::all(),
+            by_its_keys: false,
+        }
     }
 
     /// A select of the rows of `E` that belong to a row that has been read: within that row's tenant, so that the
@@ -139,9 +144,18 @@ impl<'c> Reader<'c> {
         &self.connection
     }
 
-    fn condition<E: Owned>(&self) -> Condition {
+    fn condition<E: Owned>(&self, by_its_keys: bool) -> Condition {
+        let of_tenant = |tenant_id: &str| {
+            if by_its_keys && !self.dialect.is_postgres() {
+                // With the sign SQLite looks for no index of the column: https://sqlite.org/optoverview.html#uplus
+                let column = format!("+{}.{} = ?", E::default().table_name(), E::TENANT.unquoted());
+                Expr::cust_with_values(column, [tenant_id])
+            } else {
+                E::TENANT.eq(tenant_id)
+            }
+        };
         Condition::all()
-            .add_option(self.scope.tenant_id().map(|tenant_id| E::TENANT.eq(tenant_id)))
+            .add_option(self.scope.tenant_id().map(of_tenant))
             .add_option(self.scope.owner_id().map(|owner_id| E::OWNER.eq(owner_id)))
     }
 }
@@ -161,6 +175,7 @@ pub(super) struct ScopedSelect<'r, 'c, E: EntityTrait> {
     reader: &'r Reader<'c>,
     select: Select<E>,
     condition: Condition,
+    by_its_keys: bool,
 }
 
 /// A select under its scope that is to be a part of a union: see [`Reader::union_of`].
@@ -171,6 +186,13 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     /// Only rows for which `condition` holds, too.
     pub(super) fn filter(mut self, condition: impl IntoCondition) -> Self {
         self.condition = self.condition.add(condition.into_condition());
+        self
+    }
+
+    /// Found by the keys that its conditions name: SQLite, which nobody tells how many rows a tenant has, thinks that they are
+    /// few, and would rather go through all of them.
+    pub(super) fn by_its_keys(mut self) -> Self {
+        self.by_its_keys = true;
         self
     }
 
@@ -301,7 +323,7 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     }
 
     fn scoped(self) -> Select<E> {
-        self.select.filter(self.reader.condition::<E>().add(self.condition))
+        self.select.filter(self.reader.condition::<E>(self.by_its_keys).add(self.condition))
     }
 }
 
