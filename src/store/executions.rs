@@ -157,7 +157,11 @@ impl Reader<'_> {
         let sought = Sought { words, page, order, created_at: &filter.created_at };
         let hits = self.hits_of_page(|| select().filter(bounds(order, page)), &sought).await?;
         if let Some(Hits { among, there_are_more }) = hits {
-            let rows = self.page(select().by_its_keys().filter(among), order, page, columns).await?;
+            let hits = match among {
+                Some(among) => select().by_its_keys().filter(among),
+                None => select().filter(Expr::val(false)),
+            };
+            let rows = self.page(hits, order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
                 return Ok(rows);
             }

@@ -55,8 +55,8 @@ pub(super) fn search_row(
 
 /// Where the executions of one page of a search are.
 pub(super) struct Hits {
-    /// A condition that they fulfil, and few others.
-    pub among: Expr,
+    /// A condition that they fulfil, and few others; `None` when there are none.
+    pub among: Option<Expr>,
     /// Others have the words, too.
     pub there_are_more: bool,
 }

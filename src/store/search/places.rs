@@ -49,7 +49,7 @@ impl Reader<'_> {
         let last = places.last().filter(|_| places.len() as u64 > page.rows);
         let Some(last) = last else {
             if places.is_empty() {
-                return Ok(Hits { among: Expr::val(false), there_are_more: false });
+                return Ok(Hits { among: None, there_are_more: false });
             }
             let among = Expr::cust_with_values(
                 format!(
@@ -60,7 +60,7 @@ impl Reader<'_> {
                 ),
                 places,
             );
-            return Ok(Hits { among, there_are_more: false });
+            return Ok(Hits { among: Some(among), there_are_more: false });
         };
         let second = last >> PLACES_OF_A_SECOND;
         let (first, end) = match reading {
@@ -72,7 +72,7 @@ impl Reader<'_> {
             FROM execution_words JOIN execution_search ON execution_search.place = execution_words.rowid
             WHERE execution_words MATCH ? AND execution_words.rowid >= ? AND execution_words.rowid < ?)";
         let values: [Value; 3] = [terms.into(), first.into(), end.into()];
-        Ok(Hits { among: Expr::cust_with_values(between, values), there_are_more: true })
+        Ok(Hits { among: Some(Expr::cust_with_values(between, values)), there_are_more: true })
     }
 }
 

@@ -54,7 +54,7 @@ impl Reader<'_> {
             _ => Towards::Past,
         };
         let Some((nearest, furthest)) = self.seconds(sought, towards).await? else {
-            return Ok(Some(Hits { among: Expr::val(false), there_are_more: false }));
+            return Ok(Some(Hits { among: None, there_are_more: false }));
         };
         // The nearest come last.
         let mut pending = from_nearest(nearest, towards);
@@ -66,7 +66,7 @@ impl Reader<'_> {
         for _ in 0..LOOKS_MAX {
             let next = pending.pop().filter(|windows| !windows.are_beyond(furthest, towards));
             let Some(mut windows) = next else {
-                return Ok(Some(Hits { among: self.are_among(&found), there_are_more: false }));
+                return Ok(Some(Hits { among: Some(self.are_among(&found)), there_are_more: false }));
             };
             if has_the_hits.as_ref() == Some(&windows)
                 && let Some([nearer, further]) = windows.parts(towards)
@@ -88,7 +88,7 @@ impl Reader<'_> {
                 found.extend(ids.await?.into_iter().map(|(id,): (Uuid,)| id));
             }
             if found.len() as u64 > sought.page.rows {
-                return Ok(Some(Hits { among: self.are_among(&found), there_are_more: true }));
+                return Ok(Some(Hits { among: Some(self.are_among(&found)), there_are_more: true }));
             }
             if has_more {
                 return Ok(None); // so many at one moment, and what else is asked for few of them have
