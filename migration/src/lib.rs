@@ -2,6 +2,7 @@
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DbBackend;
 
 mod m0001_executions;
 mod m0002_row_level_security;
@@ -16,6 +17,16 @@ mod m0010_visual_events;
 mod m0011_few_statistics;
 mod m0012_search_by_time;
 mod m0013_opaque_terms;
+
+async fn on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    if manager.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    for statement in statements {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
 
 /// All changes.
 pub struct Migrator;
