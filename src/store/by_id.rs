@@ -67,7 +67,22 @@ impl Reader<'_> {
     }
 }
 
-// Somebody else may have asked for the same id in vain: hence what each call may see is looked at once more.
+/// To each who asks the row that they asked for and may see: somebody else may have asked for the same id in vain.
+/// `whose` gives a row's id, tenant and owner.
+fn hand_out<R: Clone>(
+    rows: &[R],
+    wanted: &[(&Scope, Uuid)],
+    whose: impl Fn(&R) -> (Uuid, &str, &str),
+) -> Vec<Option<R>> {
+    let row_of = |(scope, wanted_id): &(&Scope, Uuid)| {
+        let is_it = |row: &&R| {
+            let (id, tenant_id, owner_id) = whose(row);
+            id == *wanted_id && scope.admits(tenant_id, owner_id)
+        };
+        rows.iter().find(is_it).cloned()
+    };
+    wanted.iter().map(row_of).collect()
+}
 
 impl Shareable for WantedExecution {
     type Answer = Option<ExecutionRow>;
@@ -92,12 +107,7 @@ impl Shareable for WantedExecution {
         let rows = store.0.read.query_all_raw(statement).await.map_err(failed)?;
         let rows: Vec<_> =
             rows.iter().map(|row| columns.read(row)).collect::<Result<_, _>>().map_err(failed)?;
-        let row_of = |call: &Self| {
-            let is_it =
-                |row: &&ExecutionRow| row.id == call.id && call.scope.admits(&row.tenant_id, &row.owner_id);
-            rows.iter().find(is_it).cloned()
-        };
-        Ok(calls.iter().map(row_of).collect())
+        Ok(hand_out(&rows, &wanted, |row: &ExecutionRow| (row.id, &row.tenant_id, &row.owner_id)))
     }
 }
 
@@ -117,11 +127,6 @@ impl Shareable for WantedCodeAgent {
         let rows = store.0.read.query_all_raw(statement).await.map_err(failed)?;
         let read = |row| CodeAgentRow::from_query_result(row, "");
         let rows: Vec<_> = rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)?;
-        let row_of = |call: &Self| {
-            let is_it =
-                |row: &&CodeAgentRow| row.id == call.id && call.scope.admits(&row.tenant_id, &row.owner_id);
-            rows.iter().find(is_it).cloned()
-        };
-        Ok(calls.iter().map(row_of).collect())
+        Ok(hand_out(&rows, &wanted, |row: &CodeAgentRow| (row.id, &row.tenant_id, &row.owner_id)))
     }
 }
