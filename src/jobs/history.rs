@@ -9,7 +9,7 @@ use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
 use crate::domain::limits::{
-    DELETION_FAST_STEPS, DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
+    DELETION_FAST_STEPS, DELETION_LIST_ROWS, DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
     DELETION_PAUSE_MILLISECONDS_MIN, DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX,
     DELETION_STEP_ROWS_MIN,
 };
@@ -30,7 +30,7 @@ pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(),
                 break;
             }
             deletion = listed.deletion;
-            tokio::time::sleep(Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN)).await;
+            tokio::time::sleep(pause(DELETION_LIST_ROWS, listed.held)).await;
         }
     }
     let mut pace = Pace::default();

@@ -9,7 +9,7 @@ use entity::{deletion, deletion_item, execution, job};
 use sea_orm::sea_query::{ExprTrait as _, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Set,
+    QuerySelect as _, Select, Set,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -46,6 +46,8 @@ pub struct Listed {
     pub deletion: DeletionRow,
     /// Everything that matches is in the list.
     pub is_complete: bool,
+    /// How long its transaction was open, in which others may have waited for it.
+    pub held: Duration,
 }
 
 /// What one step of a deletion came to.
@@ -137,7 +139,7 @@ impl Store {
         };
         let there = job_of_it().one(&self.0.read).await.map_err(failed)?;
         let Some(detail) = there.and_then(|job| job.detail) else {
-            return Ok(Listed { deletion, is_complete: true });
+            return Ok(Listed { deletion, is_complete: true, held: Duration::ZERO });
         };
         let search: Search = serde_json::from_str(&detail).map_err(Error::internal)?;
         // Whoever may not delete any more may have asked for it all the same.
@@ -149,18 +151,20 @@ impl Store {
             self.reader(&viewer).list_executions(&search.filter, ListOrder::Oldest, &page, columns).await?;
 
         let tx = self.begin_in_background().await?;
-        let mut held = job_of_it();
+        let began = Instant::now();
+        let mut locked = job_of_it();
         if tx.dialect.is_postgres() {
-            held = held.lock(LockType::Update);
+            locked = locked.lock(LockType::Update);
         }
         let is_unchanged =
-            held.one(&tx.inner).await.map_err(failed)?.and_then(|job| job.detail) == Some(detail);
-        let which =
-            deletion::Column::TenantId.eq(&deletion.tenant_id).and(deletion::Column::Id.eq(deletion.id));
-        let there = deletion::Entity::find().filter(which).one(&tx.inner).await.map_err(failed)?;
-        let Some(mut deletion) = there else { return Ok(Listed { deletion, is_complete: true }) };
+            locked.one(&tx.inner).await.map_err(failed)?.and_then(|job| job.detail) == Some(detail);
+        let there = the_deletion(&deletion.tenant_id, deletion.id).one(&tx.inner).await.map_err(failed)?;
+        let Some(mut deletion) = there else {
+            return Ok(Listed { deletion, is_complete: true, held: began.elapsed() });
+        };
         if !is_unchanged {
-            return Ok(Listed { deletion, is_complete: false }); // somebody else was faster
+            // Somebody else was faster.
+            return Ok(Listed { deletion, is_complete: false, held: began.elapsed() });
         }
         let is_complete = !found.has_next_page;
         let last = found.rows.last().map(|row| (row.created_at.timestamp_micros(), row.id));
@@ -178,18 +182,15 @@ impl Store {
         let rest = Some(&rest).filter(|_| !is_complete);
         tx.insert_jobs(vec![job_of(&deletion, rest, if is_complete { now } else { due })?], now).await?;
         tx.commit().await?;
-        Ok(Listed { deletion, is_complete })
+        Ok(Listed { deletion, is_complete, held: began.elapsed() })
     }
 
     /// The deletion that a job is about.
     ///
     /// # Errors
     /// What the database says.
-    #[expect(clippy::disallowed_methods, reason = "a system operation: it is shown to nobody")]
     pub async fn deletion_of(&self, job: &JobRow) -> Result<Option<DeletionRow>> {
-        let which =
-            deletion::Column::TenantId.eq(&job.tenant_id).and(deletion::Column::Id.eq(job.subject_id));
-        deletion::Entity::find().filter(which).one(&self.0.read).await.map_err(failed)
+        the_deletion(&job.tenant_id, job.subject_id).one(&self.0.read).await.map_err(failed)
     }
 
     /// Deletes the next `rows` executions of the deletion that a job is about. Once there are none, the deletion is
@@ -203,13 +204,11 @@ impl Store {
     )]
     pub async fn delete_listed(&self, held: &JobRow, now: Timestamp, rows: u64) -> Result<DeletedStep> {
         use deletion_item::Column as Item;
-        let tx = self.begin_in_background().await?;
+        let tx = self.begin().await?;
         let began = Instant::now();
         let lost = DeletedStep { gone: Vec::new(), is_last: true, held: Duration::ZERO };
         let Some(job) = tx.held(held).await? else { return Ok(lost) };
-        let which =
-            deletion::Column::TenantId.eq(&job.tenant_id).and(deletion::Column::Id.eq(job.subject_id));
-        let progress = deletion::Entity::find().filter(which).one(&tx.inner).await.map_err(failed)?;
+        let progress = the_deletion(&job.tenant_id, job.subject_id).one(&tx.inner).await.map_err(failed)?;
         let items = deletion_item::Entity::find()
             .filter(Item::DeletionId.eq(job.subject_id))
             .order_by_asc(Item::TenantId)
@@ -265,7 +264,7 @@ impl Store {
         rows: u64,
     ) -> Result<DeletedStep> {
         use execution::Column as C;
-        let tx = self.begin_in_background().await?;
+        let tx = self.begin().await?;
         let began = Instant::now();
         let mut select = execution::Entity::find()
             // By the index of creations: hardly any execution completed before it was created.
@@ -295,4 +294,10 @@ fn job_of(deletion: &DeletionRow, search: Option<&Search>, run_at: Timestamp) ->
         detail: search.map(serde_json::to_string).transpose().map_err(Error::internal)?,
         run_at,
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a system operation: its job says whose it is")]
+fn the_deletion(tenant_id: &str, id: Uuid) -> Select<deletion::Entity> {
+    let which = deletion::Column::TenantId.eq(tenant_id).and(deletion::Column::Id.eq(id));
+    deletion::Entity::find().filter(which)
 }

@@ -1,7 +1,7 @@
 //! All SQL. The connection never leaves this module; what leaves it has been scoped to a [`Viewer`].
 //!
-//! Reading starts at [`Store::reader`] (by id at [`Store::find_execution`]), writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that
-//! can run:
+//! Reading starts at [`Store::reader`], writing at [`Store::begin`]. Both give `ScopedSelect`s, the only selects that can
+//! run, but for what is read by id for several viewers at once ([`Store::find_execution`]), each in their own scope:
 //!
 //! ```
 //! # async fn scoped(store: runledger::store::Store, viewer: runledger::auth::Viewer, id: uuid::Uuid) {
@@ -141,11 +141,12 @@ impl Store {
 
     /// Begins a transaction of work in the background, which is done again if it is not there after a crash of the machine.
     /// Its commit does not wait for the disk: those who do wait have theirs sooner. Nothing that is committed later outlives
-    /// it; a crash of the process changes nothing.
+    /// it; a crash of the process changes nothing. Not for what goes into the change feed: a cursor that somebody was given
+    /// must not come to stand for other events.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the database cannot be reached.
-    pub(crate) async fn begin_in_background(&self) -> Result<WriteTx> {
+    async fn begin_in_background(&self) -> Result<WriteTx> {
         let writer = match self.0.dialect {
             Dialect::Sqlite => Some(self.the_writer().await?),
             Dialect::Postgres => None,
