@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Backend, Client, Cloud, CloudKind, Server, Socket, Team, events, files, for_each_backend, get, id_of,
-    line, soon, unique,
+    Backend, Client, Cloud, CloudKind, Server, Socket, Team, events, files, for_each_backend, for_sqlite,
+    get, id_of, line, soon, unique,
 };
 
 for_each_backend!(
@@ -21,6 +21,8 @@ for_each_backend!(
     keeping_history_in_order_scans_no_table,
     summing_up_statistics_scans_no_table,
 );
+
+for_sqlite!(the_hits_of_a_search_are_looked_up_by_their_keys);
 
 /// A server that logs each statement as a line of JSON.
 async fn logging_server(backend: Backend) -> Server {
@@ -231,6 +233,27 @@ async fn every_list_and_look_up_uses_an_index_of_the_tenant(backend: Backend) {
         statements.len(),
         complaints.join("\n")
     );
+}
+
+/// By itself SQLite reads a page in the order of time and looks at each whether it is a hit: of rare words, at all there are.
+async fn the_hits_of_a_search_are_looked_up_by_their_keys(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    fill(&team).await;
+    let list = "query ($filter: ExecutionFilter!) { executions(filter: $filter) { nodes { id } } }";
+    let mut looks = 0;
+    for filter in
+        [json!({ "search": "recorded" }), json!({ "search": "recorded number", "statuses": ["COMPLETED"] })]
+    {
+        for statement in statements_of(&team, list, json!({ "filter": filter })).await {
+            let steps = plan::sqlite_steps(&server, &statement).await;
+            for step in steps.iter().filter(|step| step.starts_with("SEARCH execution USING")) {
+                assert!(step.contains("(tenant_id=? AND id=?)"), "{step}\n    {statement}");
+                looks += 1;
+            }
+        }
+    }
+    assert!(looks >= 2, "the hits of each are looked up");
 }
 
 async fn work_in_the_background_scans_no_table(backend: Backend) {

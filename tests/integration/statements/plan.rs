@@ -38,9 +38,7 @@ async fn explain(server: &Server, statements: &[String], by: By) -> Vec<String> 
     let mut complaints = Vec::new();
     match server.database() {
         Database::Sqlite => {
-            let url = format!("sqlite:{}", server.database_file().display());
-            let mut database = SqliteConnection::connect(&url).await.expect("the file opens");
-            database.execute("ANALYZE").await.expect("statistics are taken");
+            let mut database = sqlite(server).await;
             for statement in statements {
                 complaints.extend(sqlite_complaint(&mut database, statement, by).await);
             }
@@ -60,12 +58,26 @@ async fn explain(server: &Server, statements: &[String], by: By) -> Vec<String> 
     complaints
 }
 
-async fn sqlite_complaint(database: &mut SqliteConnection, statement: &str, by: By) -> Option<String> {
+/// Nobody tells a server's file to `ANALYZE`, so its plans are those without.
+async fn sqlite(server: &Server) -> SqliteConnection {
+    let url = format!("sqlite:{}", server.database_file().display());
+    SqliteConnection::connect(&url).await.expect("the file opens")
+}
+
+/// The steps in which SQLite would carry `statement` out.
+pub(super) async fn sqlite_steps(server: &Server, statement: &str) -> Vec<String> {
+    steps(&mut sqlite(server).await, statement).await
+}
+
+async fn steps(database: &mut SqliteConnection, statement: &str) -> Vec<String> {
     // Parameters that are not bound are null.
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let rows = database.fetch_all(explain).await.expect("the server ran it");
-    for row in rows {
-        let step: String = row.get("detail");
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+async fn sqlite_complaint(database: &mut SqliteConnection, statement: &str, by: By) -> Option<String> {
+    for step in steps(database, statement).await {
         let mut words = step.split_whitespace();
         let (Some(verb @ ("SCAN" | "SEARCH")), Some(table)) = (words.next(), words.next()) else { continue };
         if by == By::AnyIndex {
