@@ -1,11 +1,12 @@
 //! PostgreSQL's index of words gives its rows in no order, but it gives few of them fast: it skips in the list of a common
 //! word to what a rare one has. So the windows of time in which an execution was created are words, too, and a page is looked
-//! for in one window after another. They get wider the further they are away, and one that has many hits is looked at in parts.
+//! for in one window after another. They get wider the further they are away, and one that has many hits is looked at in parts:
+//! the index lists all hits of a window before it gives the first.
 
 use std::ops::RangeInclusive;
 
 use entity::execution;
-use sea_orm::sea_query::{Alias, Expr, Query};
+use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Order};
 use uuid::Uuid;
 
@@ -24,6 +25,10 @@ const WIDTHS: [u32; 7] = [9, 12, 15, 18, 21, 24, 27];
 const SECOND_MAX: i64 = (1 << 33) - 1;
 /// Hits that are read at once: more than a page shows.
 const HITS_MAX: usize = 500;
+/// Windows of more seconds than this are sampled first: to look at all hits of such a time would take long.
+const UNSAMPLED_SECONDS_MAX: i64 = 1 << 16;
+/// The narrowest windows of a sample.
+const SAMPLES: i64 = 16;
 /// How often one search looks into the index. Who filters common words by what few have asks for more: those hits are found
 /// among all that have the words.
 const LOOKS_MAX: usize = 80;
@@ -59,8 +64,8 @@ impl Reader<'_> {
         // The nearest come last.
         let mut pending = from_nearest(nearest, towards);
         pending.reverse();
-        // The further half of windows that have more hits than are read at once, when the nearer half has none: it has them all,
-        // and to look at it would cost as much as it has.
+        // The further half of windows that have many hits, when the nearer half has none: it has them all, and to look at it
+        // would cost as much as it has.
         let mut has_the_hits = None;
         let mut found = Vec::new();
         for _ in 0..LOOKS_MAX {
@@ -75,8 +80,9 @@ impl Reader<'_> {
                 pending.push(further);
                 windows = nearer;
             }
-            let hits = self.look(sought, &windows, towards).await?;
-            let has_more = hits.len() > HITS_MAX;
+            let is_full = self.is_full_of_hits(sought, &windows).await?;
+            let hits = if is_full { Vec::new() } else { self.look(sought, &windows, towards).await? };
+            let has_more = is_full || hits.len() > HITS_MAX;
             if has_more && let Some([nearer, further]) = windows.parts(towards) {
                 has_the_hits = Some(further.clone());
                 pending.extend([further, nearer]);
@@ -119,20 +125,20 @@ impl Reader<'_> {
         Ok(nearest.first().map(|(time,)| (time.timestamp().clamp(0, SECOND_MAX), furthest)))
     }
 
+    /// Whether a small sample of wide windows has hits: then all of them have too many to look at.
+    async fn is_full_of_hits(&self, sought: &Sought<'_>, windows: &Windows) -> Result<bool> {
+        let seconds = windows.seconds();
+        if seconds.end() - seconds.start() < UNSAMPLED_SECONDS_MAX {
+            return Ok(false);
+        }
+        let hit = self.hits_with_one_of(windows.samples(), sought).limit(1).take();
+        Ok(self.connection().query_one(&hit).await.map_err(failed)?.is_some())
+    }
+
     /// Some executions of these windows that have the words, of which nothing else is known. One more than [`HITS_MAX`]
     /// when there are more; of the narrowest windows those that the search comes to first.
     async fn look(&self, sought: &Sought<'_>, windows: &Windows, towards: Towards) -> Result<Vec<Uuid>> {
-        let (has_terms, terms) = postgres_terms(self.tenant_id(), sought.words);
-        let mut hits = Query::select()
-            .column(Alias::new("execution_id"))
-            .from("execution_search")
-            .and_where(Expr::cust_with_values(has_terms, terms))
-            .and_where(Expr::cust_with_values(
-                format!("{POSTGRES_TERMS} && string_to_array($1, ' ')"),
-                [windows.terms()],
-            ))
-            .limit(HITS_MAX as u64 + 1)
-            .take();
+        let mut hits = self.hits_with_one_of(windows.terms(), sought).limit(HITS_MAX as u64 + 1).take();
         if windows.width == 0 {
             let [key, id] = ["created_at", "execution_id"].map(|name| Expr::col(("execution_search", name)));
             hits.cond_where(bounds_of((key.clone(), id.clone()), sought.order, sought.page))
@@ -141,6 +147,19 @@ impl Reader<'_> {
         }
         let rows = self.connection().query_all(&hits).await.map_err(failed)?;
         rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Executions that have the words that are sought, and one of the words of time.
+    fn hits_with_one_of(&self, times: String, sought: &Sought<'_>) -> SelectStatement {
+        let (has_terms, terms) = postgres_terms(self.tenant_id(), sought.words);
+        let has_time =
+            Expr::cust_with_values(format!("{POSTGRES_TERMS} && string_to_array($1, ' ')"), [times]);
+        Query::select()
+            .column(Alias::new("execution_id"))
+            .from("execution_search")
+            .and_where(Expr::cust_with_values(has_terms, terms))
+            .and_where(has_time)
+            .take()
     }
 
     fn are_among(&self, ids: &[Uuid]) -> Expr {
@@ -172,6 +191,20 @@ impl Windows {
         self.numbers.clone().map(|number| format!("+{bits}:{number}")).collect::<Vec<_>>().join(" ")
     }
 
+    fn seconds(&self) -> RangeInclusive<i64> {
+        let bits = WIDTHS[self.width];
+        self.numbers.start() << bits..=((self.numbers.end() + 1) << bits) - 1
+    }
+
+    /// The words of some of the narrowest windows in them, evenly spread.
+    fn samples(&self) -> String {
+        let (first, last) = self.seconds().into_inner();
+        let step = (last - first) / SAMPLES;
+        let bits = WIDTHS[0];
+        let samples = (0..SAMPLES).map(|sample| (first + step / 2 + sample * step) >> bits);
+        samples.map(|number| format!("+{bits}:{number}")).collect::<Vec<_>>().join(" ")
+    }
+
     /// The same time in two halves, the nearer one first; `None` of one of the narrowest windows.
     fn parts(&self, towards: Towards) -> Option<[Self; 2]> {
         let (width, first, last) = if self.numbers.start() < self.numbers.end() {
@@ -191,10 +224,9 @@ impl Windows {
     }
 
     fn are_beyond(&self, furthest: i64, towards: Towards) -> bool {
-        let bits = WIDTHS[self.width];
         match towards {
-            Towards::Past => (self.numbers.end() + 1) << bits <= furthest,
-            Towards::Future => self.numbers.start() << bits > furthest,
+            Towards::Past => *self.seconds().end() < furthest,
+            Towards::Future => *self.seconds().start() > furthest,
         }
     }
 }
@@ -236,11 +268,6 @@ fn from_nearest(second: i64, towards: Towards) -> Vec<Windows> {
 mod tests {
     use super::*;
 
-    fn seconds(windows: &Windows) -> RangeInclusive<i64> {
-        let bits = WIDTHS[windows.width];
-        windows.numbers.start() << bits..=((windows.numbers.end() + 1) << bits) - 1
-    }
-
     const MOMENTS: [i64; 8] = [
         0,
         1,
@@ -256,17 +283,17 @@ mod tests {
     fn windows_cover_all_time_from_a_second_on_without_a_gap_or_an_overlap() {
         for second in MOMENTS {
             let past = from_nearest(second, Towards::Past);
-            assert!(seconds(&past[0]).contains(&second), "{second}: {past:?}");
+            assert!(past[0].seconds().contains(&second), "{second}: {past:?}");
             for pair in past.windows(2) {
-                assert_eq!(seconds(&pair[1]).end() + 1, *seconds(&pair[0]).start(), "{second}: {past:?}");
+                assert_eq!(pair[1].seconds().end() + 1, *pair[0].seconds().start(), "{second}: {past:?}");
             }
-            assert_eq!(past.last().map(|windows| *seconds(windows).start()), Some(0), "{second}");
+            assert_eq!(past.last().map(|windows| *windows.seconds().start()), Some(0), "{second}");
             let future = from_nearest(second, Towards::Future);
-            assert!(seconds(&future[0]).contains(&second), "{second}: {future:?}");
+            assert!(future[0].seconds().contains(&second), "{second}: {future:?}");
             for pair in future.windows(2) {
-                assert_eq!(seconds(&pair[0]).end() + 1, *seconds(&pair[1]).start(), "{second}: {future:?}");
+                assert_eq!(pair[0].seconds().end() + 1, *pair[1].seconds().start(), "{second}: {future:?}");
             }
-            assert_eq!(future.last().map(|windows| *seconds(windows).end()), Some(SECOND_MAX), "{second}");
+            assert_eq!(future.last().map(|windows| *windows.seconds().end()), Some(SECOND_MAX), "{second}");
         }
     }
 
@@ -279,6 +306,21 @@ mod tests {
                 assert!(rows.iter().all(|row| row.terms().split(' ').count() <= 64), "{rows:?}");
             }
         }
+    }
+
+    #[test]
+    fn samples_lie_within_their_windows_and_all_over_them() {
+        let windows = Windows { width: 5, numbers: 100..=103 };
+        let seconds = windows.seconds();
+        let samples: Vec<i64> = windows
+            .samples()
+            .split(' ')
+            .map(|word| word.strip_prefix("+9:").and_then(|number| number.parse().ok()).expect("a word"))
+            .collect();
+        assert_eq!(samples.len(), 16);
+        assert!(samples.iter().all(|number| seconds.contains(&(number << 9))));
+        let step = (seconds.end() - seconds.start()) >> 13;
+        assert!(samples.is_sorted_by(|one, next| (step..=step + 1).contains(&(next - one))), "{samples:?}");
     }
 
     #[test]
