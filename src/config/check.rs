@@ -85,9 +85,12 @@ fn executions(written: &settings::Executions, problems: &mut Problems) -> Option
     let seconds = problems.parse("RUNLEDGER_STALE_AFTER_SECONDS", seconds, parse::number(0..=31_536_000));
     let days = &written.execution_retention_days;
     let days = problems.parse("RUNLEDGER_EXECUTION_RETENTION_DAYS", days, parse::number(0..=36_500));
+    let permille = &written.deletion_permille;
+    let permille = problems.parse("RUNLEDGER_DELETION_PERMILLE", permille, parse::number(1..=500));
     Some(Executions {
         stale_after_seconds: Some(seconds?).filter(|seconds| *seconds > 0),
         retention_days: Some(days?).filter(|days| *days > 0),
+        deletion_permille: permille?,
     })
 }
 
@@ -130,19 +133,18 @@ fn database(
     problems: &mut Problems,
 ) -> Option<Database> {
     let connections = &written.database_connections_max;
-    let connections_max =
-        problems.parse("RUNLEDGER_DATABASE_CONNECTIONS_MAX", connections, parse::number(2..=200));
+    let connections_max = connections.as_ref().and_then(|connections| {
+        problems.parse("RUNLEDGER_DATABASE_CONNECTIONS_MAX", connections, parse::number(2..=200))
+    });
     let synchronous =
         problems.parse("RUNLEDGER_SQLITE_SYNCHRONOUS", &written.sqlite_synchronous, parse::synchronous);
-    let build = |url: &str| {
-        parse::database(url, synchronous.unwrap_or(Synchronous::Full), connections_max.unwrap_or_default())
-    };
+    let build = |url: &str| parse::database(url, synchronous.unwrap_or(Synchronous::Full), connections_max);
     match &written.database_url {
         Some(url) => problems.parse_secret("DATABASE_URL", url.expose(), build),
         None => Some(Database::Sqlite {
             path: data_dir?.join(DATABASE_FILE),
             synchronous: synchronous?,
-            connections_max: connections_max?,
+            connections_max,
         }),
     }
 }
@@ -275,7 +277,7 @@ mod tests {
             Database::Sqlite {
                 path: "./data/runledger.db".into(),
                 synchronous: Synchronous::Full,
-                connections_max: 16
+                connections_max: None
             }
         );
         let paths: Vec<String> = config.tokens.org_claims.iter().map(ToString::to_string).collect();
@@ -319,6 +321,7 @@ mod tests {
             ("--public-url", "runledger.example.com", "RUNLEDGER_PUBLIC_URL"),
             ("--stale-after-seconds", "soon", "RUNLEDGER_STALE_AFTER_SECONDS"),
             ("--execution-retention-days", "-1", "RUNLEDGER_EXECUTION_RETENTION_DAYS"),
+            ("--deletion-permille", "0", "RUNLEDGER_DELETION_PERMILLE"),
             ("--log-flush-interval-seconds", "0", "RUNLEDGER_LOG_FLUSH_INTERVAL_SECONDS"),
             ("--log-retention-days", "-1", "RUNLEDGER_LOG_RETENTION_DAYS"),
             ("--log-waiting-bytes-max", "1", "RUNLEDGER_LOG_WAITING_BYTES_MAX"),

@@ -66,6 +66,8 @@ pub struct Executions {
     pub stale_after_seconds: Option<u32>,
     /// How long after its completion an execution is kept; `None` for ever.
     pub retention_days: Option<u32>,
+    /// How many thousandths of the time a deletion in the background has the database while somebody is served.
+    pub deletion_permille: u32,
 }
 
 /// The logs of executions.
@@ -83,9 +85,9 @@ pub struct Logs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// A file, made when missing.
-    Sqlite { path: PathBuf, synchronous: Synchronous, connections_max: u32 },
+    Sqlite { path: PathBuf, synchronous: Synchronous, connections_max: Option<u32> },
     /// A server; the URL may hold a password.
-    Postgres { url: Secret, connections_max: u32 },
+    Postgres { url: Secret, connections_max: Option<u32> },
 }
 
 /// When SQLite acknowledges a commit.

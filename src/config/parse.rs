@@ -162,7 +162,7 @@ pub(super) fn log_filter(value: &str) -> Result<String, String> {
 pub(super) fn database(
     url: &str,
     synchronous: Synchronous,
-    connections_max: u32,
+    connections_max: Option<u32>,
 ) -> Result<Database, String> {
     const ALLOWED: &str = "sqlite:PATH, or postgres://USER:PASSWORD@HOST/DATABASE";
     let (scheme, rest) = url.split_once(':').ok_or(ALLOWED)?;
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_database_url_names_a_file_or_a_server() {
-        let parse = |url| database(url, Synchronous::Full, 16);
+        let parse = |url| database(url, Synchronous::Full, None);
         for (url, path) in [
             ("sqlite:a.db", "a.db"),
             ("sqlite://a.db", "a.db"),

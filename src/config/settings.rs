@@ -65,8 +65,10 @@ pub(super) struct Database {
     pub(super) database_url: Option<Secret>,
 
     /// The most connections to the database, 2 to 200.
-    #[arg(long, env = "RUNLEDGER_DATABASE_CONNECTIONS_MAX", value_name = "NUMBER", default_value = "16")]
-    pub(super) database_connections_max: String,
+    ///
+    /// Without it: 16 to PostgreSQL; to SQLite twice as many as there are cores, but at least 4 and at most 16.
+    #[arg(long, env = "RUNLEDGER_DATABASE_CONNECTIONS_MAX", value_name = "NUMBER")]
+    pub(super) database_connections_max: Option<String>,
 
     /// FULL or NORMAL: whether SQLite has written a commit to the disk before it is acknowledged.
     ///
@@ -228,6 +230,13 @@ pub(super) struct Executions {
     /// For how many days after its completion an execution is kept, with its log; 0 keeps it for ever.
     #[arg(long, env = "RUNLEDGER_EXECUTION_RETENTION_DAYS", value_name = "DAYS", default_value = "0")]
     pub(super) execution_retention_days: String,
+
+    /// How many thousandths of the time a deletion in the background has the database while somebody is served, 1 to 500.
+    ///
+    /// With the 5 that it has, requests hardly ever wait for it, and a million take some hours. While nobody has asked for
+    /// anything for a second, and when what is older than the retention does not go as fast as it grows, it takes a ninth.
+    #[arg(long, env = "RUNLEDGER_DELETION_PERMILLE", value_name = "NUMBER", default_value = "5")]
+    pub(super) deletion_permille: String,
 }
 
 #[derive(Debug, Clone, Args)]

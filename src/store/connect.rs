@@ -10,16 +10,25 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
 use super::failure::failed;
+use super::readers::Readers;
 use super::together::Line;
 use super::{Pools, Store, write_options};
 use crate::auth::tenant_sql;
 use crate::config::{Database, Ownership, Synchronous, Tokens};
 use crate::error::{Error, Result};
 
+/// The most connections to PostgreSQL, unless the settings say otherwise.
+const POSTGRES_CONNECTIONS_MAX: u32 = 16;
+/// The most readers of SQLite for each core, unless the settings say otherwise: what they wait for is a core, and each has a
+/// cache and prepared statements of its own.
+const SQLITE_READERS_PER_CORE: usize = 2;
+const SQLITE_READERS: std::ops::RangeInclusive<u32> = 4..=16;
 /// How long a request waits for a free connection.
-const ACQUIRE_SECONDS_MAX: u64 = 10;
+const ACQUIRE_MAX: Duration = Duration::from_secs(10);
 /// How long PostgreSQL may work on one statement.
 const STATEMENT_SECONDS_MAX: u64 = 30;
+/// A connection that was used so shortly before is not asked whether it is still there, which is a round trip.
+const POSTGRES_TRUSTED: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another process that holds the write lock.
 const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 /// Pages that each connection keeps; the system keeps the rest of the file.
@@ -42,7 +51,7 @@ impl Store {
             Database::Sqlite { path, synchronous, connections_max } => Pools {
                 // The writer first: it makes the file.
                 write: connect_sqlite(path, *synchronous, 1).await?,
-                read: connect_sqlite(path, *synchronous, *connections_max).await?,
+                read: sqlite_readers(path, *synchronous, *connections_max).await?,
                 background: connect_sqlite(path, Synchronous::Normal, 1).await?,
                 dialect: Dialect::Sqlite,
                 has_statistics: AtomicBool::default(),
@@ -50,9 +59,10 @@ impl Store {
                 code_agents_by_id: Line::default(),
             },
             Database::Postgres { url, connections_max } => {
-                let pool = connect_postgres(url.expose(), *connections_max).await?;
+                let connections = connections_max.unwrap_or(POSTGRES_CONNECTIONS_MAX);
+                let pool = connect_postgres(url.expose(), connections).await?;
                 Pools {
-                    read: pool.clone(),
+                    read: Readers::postgres(pool.clone(), connections, ACQUIRE_MAX),
                     background: pool.clone(),
                     write: pool,
                     dialect: Dialect::Postgres,
@@ -122,6 +132,21 @@ fn row_level_security(tokens: &Tokens) -> String {
     )
 }
 
+async fn sqlite_readers(
+    path: &std::path::Path,
+    synchronous: Synchronous,
+    readers: Option<u32>,
+) -> Result<Readers> {
+    let readers = readers.unwrap_or_else(|| {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let readers = u32::try_from(cores * SQLITE_READERS_PER_CORE).unwrap_or(u32::MAX);
+        readers.clamp(*SQLITE_READERS.start(), *SQLITE_READERS.end())
+    });
+    // One more, for what reads in a transaction: a recount.
+    let connections = readers + 1;
+    Ok(Readers::sqlite(connect_sqlite(path, synchronous, connections).await?, connections, ACQUIRE_MAX))
+}
+
 async fn connect_sqlite(
     path: &std::path::Path,
     synchronous: Synchronous,
@@ -133,6 +158,8 @@ async fn connect_sqlite(
         Synchronous::Normal => SqliteSynchronous::Normal,
     };
     let mut options = common(ConnectOptions::new("sqlite:"), connections_max);
+    // It is in this process: it cannot have gone away.
+    options.test_before_acquire(false);
     options.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .filename(&path)
@@ -158,6 +185,7 @@ async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseCon
     let mut options = common(ConnectOptions::new(url), connections_max);
     options
         .set_application_name("runledger")
+        .test_before_acquire_if_idle_for(POSTGRES_TRUSTED)
         .statement_timeout(Duration::from_secs(STATEMENT_SECONDS_MAX))
         .map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX));
     sea_orm::Database::connect(options).await.map_err(cannot_open)
@@ -166,7 +194,7 @@ async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseCon
 fn common(mut options: ConnectOptions, connections_max: u32) -> ConnectOptions {
     options
         .max_connections(connections_max)
-        .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
+        .acquire_timeout(ACQUIRE_MAX)
         .sqlx_logging_level(log::LevelFilter::Debug); // under the target `sqlx::query`
     options
 }

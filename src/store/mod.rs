@@ -56,6 +56,7 @@ mod jobs;
 mod locked;
 mod logs;
 mod projects;
+mod readers;
 mod rows;
 mod scoped;
 mod search;
@@ -102,6 +103,7 @@ pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow, Waiting}
 
 use dialect::Dialect;
 use failure::failed;
+use readers::{Connection, Readers};
 use together::Line;
 
 /// The database. Cheap to clone.
@@ -110,7 +112,7 @@ pub struct Store(Arc<Pools>);
 
 #[derive(Debug)]
 struct Pools {
-    read: DatabaseConnection,
+    read: Readers,
     /// SQLite has one writer: a pool of one connection, so that writers wait in line instead of failing with `BUSY`.
     write: DatabaseConnection,
     /// For work in the background, one connection to SQLite whose commits do not wait for the disk. Whoever uses it has the
@@ -127,7 +129,7 @@ struct Pools {
 impl Store {
     /// Reads what `viewer` may see.
     pub fn reader(&self, viewer: &Viewer) -> Reader<'_> {
-        Reader::new((&self.0.read).into(), viewer, self.0.dialect)
+        Reader::new(Connection::Any(&self.0.read), viewer, self.0.dialect)
     }
 
     /// Begins a transaction that writes. Dropping it without [`WriteTx::commit`] undoes it.
@@ -170,36 +172,36 @@ impl Store {
     /// # Errors
     /// `UNAVAILABLE` when it does not.
     pub async fn ping(&self) -> Result<()> {
-        self.0.read.ping().await.map_err(failed)
+        self.0.read.execute_unprepared("SELECT 1").await.map_err(failed)?;
+        Ok(())
     }
 
     /// Records how many connections are used now.
     pub fn show_connections(&self) {
-        let show = |pool, size: u32, idle: usize| {
+        let show = |pool, (size, idle): (u32, usize)| {
             let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(size);
             monitor::connections(pool, size - idle, idle);
         };
         if self.0.dialect.is_postgres() {
-            let pool = self.0.read.get_postgres_connection_pool();
-            return show("all", pool.size(), pool.num_idle());
+            return show("all", self.0.read.connections());
         }
-        for (name, pool) in [("read", &self.0.read), ("write", &self.0.write)] {
-            let pool = pool.get_sqlite_connection_pool();
-            show(name, pool.size(), pool.num_idle());
-        }
+        let write = self.0.write.get_sqlite_connection_pool();
+        show("read", self.0.read.connections());
+        show("write", (write.size(), write.num_idle()));
     }
 
     /// The pool to listen on for wake-ups from other processes; `None` on SQLite, which has none.
     pub fn listen_pool(&self) -> Option<&sqlx::PgPool> {
-        self.0.dialect.is_postgres().then(|| self.0.read.get_postgres_connection_pool())
+        self.0.dialect.is_postgres().then(|| self.0.read.database.get_postgres_connection_pool())
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        for pool in [&self.0.read, &self.0.background, &self.0.write] {
-            if let Err(error) = pool.close_by_ref().await {
-                tracing::warn!(%error, "could not close the database");
-            }
+        let read = self.0.read.close().await;
+        let background = self.0.background.close_by_ref().await;
+        let write = self.0.write.close_by_ref().await;
+        for error in [read, background, write].into_iter().filter_map(std::result::Result::err) {
+            tracing::warn!(%error, "could not close the database");
         }
     }
 }
@@ -224,7 +226,7 @@ pub struct WriteTx {
 impl WriteTx {
     /// Reads, inside the transaction, what `viewer` may see.
     pub fn reader(&self, viewer: &Viewer) -> Reader<'_> {
-        Reader::new((&self.inner).into(), viewer, self.dialect)
+        Reader::new(Connection::Transaction(&self.inner), viewer, self.dialect)
     }
 
     /// Makes everything durable. Only after this may anything be acknowledged.

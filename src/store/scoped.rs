@@ -7,14 +7,15 @@ use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait as _, IntoCondition, LockType, Query, SelectStatement, UnionType,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait as _, DatabaseExecutor, DbErr, EntityTrait, FromQueryResult,
-    Iden as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QueryResult, QuerySelect as _,
-    QueryTrait as _, Select, Statement, TryGetableMany, Value,
+    ColumnTrait, Condition, ConnectionTrait as _, DbErr, EntityTrait, FromQueryResult, Iden as _, Order,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder, QueryResult, QuerySelect as _, QueryTrait as _,
+    Select, Statement, TryGetableMany, Value,
 };
 use uuid::Uuid;
 
 use super::dialect::Dialect;
 use super::failure::failed;
+use super::readers::Connection;
 use crate::auth::{Scope, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::page::{Cursor, Direction, Page};
@@ -59,13 +60,13 @@ owned!(
 /// Reads what one viewer may see.
 #[derive(Debug)]
 pub struct Reader<'c> {
-    connection: DatabaseExecutor<'c>,
+    connection: Connection<'c>,
     scope: Scope,
     pub(super) dialect: Dialect,
 }
 
 impl<'c> Reader<'c> {
-    pub(super) fn new(connection: DatabaseExecutor<'c>, viewer: &Viewer, dialect: Dialect) -> Self {
+    pub(super) fn new(connection: Connection<'c>, viewer: &Viewer, dialect: Dialect) -> Self {
         Self { connection, scope: viewer.reads(), dialect }
     }
 
@@ -140,7 +141,7 @@ impl<'c> Reader<'c> {
         self.scope.tenant_id().is_none()
     }
 
-    pub(super) fn connection(&self) -> &DatabaseExecutor<'c> {
+    pub(super) fn connection(&self) -> &Connection<'c> {
         &self.connection
     }
 

@@ -24,6 +24,7 @@ mod logs;
 mod metrics;
 mod migrations;
 mod ownership;
+mod reconnecting;
 mod retries;
 mod search;
 mod shared_tails;

@@ -235,7 +235,7 @@ impl Moment {
             access_mode: Some(AccessMode::ReadOnly).filter(|_| dialect.is_postgres()),
             sqlite_transaction_mode: None,
         };
-        let inner = store.0.read.begin_with_options(options).await.map_err(failed)?;
+        let inner = store.0.read.database.begin_with_options(options).await.map_err(failed)?;
         Ok(Self { inner, dialect })
     }
 

@@ -1,0 +1,281 @@
+//! The connections that read.
+//!
+//! sqlx's pool asks every connection that comes back whether it is still there: a round trip to PostgreSQL, two switches of
+//! threads to SQLite, and until it is over the next read takes another connection. Many a read is done sooner. So those that
+//! read keep their connections, and give them back to the pool only when something failed, and now and then.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
+    QueryResult, RuntimeErr, Statement,
+};
+use sea_query_sqlx::SqlxValues;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Database, Executor as _, Pool, Postgres, Sqlite};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// A connection that was used so shortly before is not asked whether it is still there.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// One that is not needed for so long goes back to the pool, which closes it some time later.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// So does one that has been out of the pool for so long: the pool replaces those that have become old.
+const KEPT_MAX: Duration = Duration::from_secs(600);
+
+/// One listens, one writes, one reads.
+const KEEPING_CONNECTIONS_MIN: u32 = 4;
+
+/// A pool whose connections stay with those who read. Cheap statements need no transaction, and no other connection than these.
+#[derive(Debug)]
+pub(super) struct Readers {
+    /// All connections, also for others.
+    pub(super) database: DatabaseConnection,
+    of: Of,
+}
+
+#[derive(Debug)]
+enum Of {
+    Sqlite(Kept<Sqlite>),
+    Postgres(Kept<Postgres>),
+}
+
+/// Where a reader's statements run.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Connection<'c> {
+    Any(&'c Readers),
+    Transaction(&'c DatabaseTransaction),
+}
+
+struct Kept<DB: Database> {
+    pool: Pool<DB>,
+    /// How many may read at once.
+    turns: Semaphore,
+    kept_max: usize,
+    acquire_max: Duration,
+    /// The one that was used last comes last, and is used first.
+    idle: Mutex<Vec<Idle<DB>>>,
+}
+
+struct Idle<DB: Database> {
+    connection: PoolConnection<DB>,
+    taken_at: Instant,
+    used_at: Instant,
+}
+
+struct Taken<'k, DB: Database> {
+    connection: PoolConnection<DB>,
+    taken_at: Instant,
+    _turn: SemaphorePermit<'k>,
+}
+
+impl Readers {
+    /// All connections of a database but one, which is for what reads in a transaction.
+    pub(super) fn sqlite(database: DatabaseConnection, connections: u32, acquire_max: Duration) -> Self {
+        let readers = connections - 1;
+        let of = Of::Sqlite(Kept {
+            pool: database.get_sqlite_connection_pool().clone(),
+            turns: Semaphore::new(readers as usize),
+            kept_max: readers as usize,
+            acquire_max,
+            idle: Mutex::default(),
+        });
+        Self { database, of }
+    }
+
+    /// Half of the connections of a database. Of very few none is kept: others need them, too.
+    pub(super) fn postgres(database: DatabaseConnection, connections: u32, acquire_max: Duration) -> Self {
+        let readers = connections.div_ceil(2) as usize;
+        let of = Of::Postgres(Kept {
+            pool: database.get_postgres_connection_pool().clone(),
+            turns: Semaphore::new(readers),
+            kept_max: if connections < KEEPING_CONNECTIONS_MIN { 0 } else { readers },
+            acquire_max,
+            idle: Mutex::default(),
+        });
+        Self { database, of }
+    }
+
+    /// How many connections are open, and how many of them nobody uses.
+    pub(super) fn connections(&self) -> (u32, usize) {
+        match &self.of {
+            Of::Sqlite(kept) => (kept.pool.size(), kept.pool.num_idle() + kept.idle().len()),
+            Of::Postgres(kept) => (kept.pool.size(), kept.pool.num_idle() + kept.idle().len()),
+        }
+    }
+
+    /// Closes all connections, once they have done what they are at.
+    pub(super) async fn close(&self) -> Result<(), DbErr> {
+        match &self.of {
+            Of::Sqlite(kept) => kept.give_all_back(),
+            Of::Postgres(kept) => kept.give_all_back(),
+        }
+        self.database.close_by_ref().await
+    }
+}
+
+impl<DB: Database> fmt::Debug for Kept<DB> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Kept")
+    }
+}
+
+impl<DB: Database> Kept<DB> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle<DB>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take(&self) -> Result<Taken<'_, DB>, DbErr> {
+        let turn = tokio::time::timeout(self.acquire_max, self.turns.acquire()).await;
+        let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+        let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
+        let kept = self.idle().pop();
+        if let Some(Idle { mut connection, taken_at, used_at }) = kept
+            && (used_at.elapsed() < TRUSTED || connection.ping().await.is_ok())
+        {
+            return Ok(Taken { connection, taken_at, _turn: turn });
+        }
+        let connection = self.pool.acquire().await.map_err(not_acquired)?;
+        Ok(Taken { connection, taken_at: Instant::now(), _turn: turn })
+    }
+
+    /// Keeps a connection that has done its work. Those that have not go back to the pool, which looks what they are worth.
+    fn keep(&self, taken: Taken<'_, DB>) {
+        let used_at = Instant::now();
+        if self.turns.is_closed() || taken.taken_at.elapsed() > KEPT_MAX {
+            return;
+        }
+        let mut idle = self.idle();
+        if idle.len() >= self.kept_max {
+            return;
+        }
+        idle.push(Idle { connection: taken.connection, taken_at: taken.taken_at, used_at });
+        let is_needless = idle[0].used_at.elapsed() > IDLE_MAX;
+        let needless = is_needless.then(|| idle.remove(0));
+        drop(idle);
+        drop(needless);
+    }
+
+    fn give_all_back(&self) {
+        self.turns.close();
+        self.idle().clear();
+    }
+}
+
+fn not_acquired(error: sqlx::Error) -> DbErr {
+    match error {
+        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+    }
+}
+
+fn query<DB: Database>(statement: Statement) -> sqlx::query::Query<'static, DB, SqlxValues>
+where
+    SqlxValues: sqlx::IntoArguments<DB>,
+{
+    let values = statement.values.unwrap_or_else(|| sea_orm::Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+/// What `$work` gives on a connection, which is kept when that is no error.
+macro_rules! run {
+    ($kept:expr, |$connection:ident| $work:expr) => {{
+        let mut taken = $kept.take().await?;
+        let $connection = &mut *taken.connection;
+        let done = $work.await;
+        if done.is_ok() {
+            $kept.keep(taken);
+        }
+        done
+    }};
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Readers {
+    fn get_database_backend(&self) -> DbBackend {
+        self.database.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let done = match &self.of {
+            Of::Sqlite(kept) => run!(kept, |connection| query(statement).execute(connection)).map(Into::into),
+            Of::Postgres(kept) => {
+                run!(kept, |connection| query(statement).execute(connection)).map(Into::into)
+            }
+        };
+        done.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let done = match &self.of {
+            Of::Sqlite(kept) => run!(kept, |connection| connection.execute(sql)).map(Into::into),
+            Of::Postgres(kept) => run!(kept, |connection| connection.execute(sql)).map(Into::into),
+        };
+        done.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let row = match &self.of {
+            Of::Sqlite(kept) => run!(kept, |connection| query(statement).fetch_optional(connection))
+                .map(|row| row.map(Into::into)),
+            Of::Postgres(kept) => run!(kept, |connection| query(statement).fetch_optional(connection))
+                .map(|row| row.map(Into::into)),
+        };
+        row.map_err(not_read)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let rows = match &self.of {
+            Of::Sqlite(kept) => run!(kept, |connection| query(statement).fetch_all(connection))
+                .map(|rows| rows.into_iter().map(Into::into).collect()),
+            Of::Postgres(kept) => run!(kept, |connection| query(statement).fetch_all(connection))
+                .map(|rows| rows.into_iter().map(Into::into).collect()),
+        };
+        rows.map_err(not_read)
+    }
+}
+
+fn not_read(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Connection<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        match self {
+            Self::Any(readers) => readers.get_database_backend(),
+            Self::Transaction(transaction) => transaction.get_database_backend(),
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Any(readers) => readers.execute_raw(statement).await,
+            Self::Transaction(transaction) => transaction.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Any(readers) => readers.execute_unprepared(sql).await,
+            Self::Transaction(transaction) => transaction.execute_unprepared(sql).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match self {
+            Self::Any(readers) => readers.query_one_raw(statement).await,
+            Self::Transaction(transaction) => transaction.query_one_raw(statement).await,
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Any(readers) => readers.query_all_raw(statement).await,
+            Self::Transaction(transaction) => transaction.query_all_raw(statement).await,
+        }
+    }
+}
