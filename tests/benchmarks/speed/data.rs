@@ -57,7 +57,13 @@ impl Tenant {
 
 impl Data {
     pub(crate) async fn make(backend: Backend, executions: usize, tenants: usize) -> Self {
-        let server = Server::builder(backend).await.env("RUNLEDGER_LOG_RETENTION_DAYS", "0").start().await;
+        let mut server = Server::builder(backend).await.env("RUNLEDGER_LOG_RETENTION_DAYS", "0");
+        for (name, value) in std::env::vars()
+            .filter(|(name, _)| name.starts_with("RUNLEDGER_") || name.starts_with("MIMALLOC_"))
+        {
+            server = server.env(&name, &value);
+        }
+        let server = server.start().await;
         let address = Address::of(&server);
         let began = Instant::now();
         let org = |number: usize| format!("bench-{number:04}");

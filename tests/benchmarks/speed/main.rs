@@ -3,7 +3,8 @@
 //! `cargo bench --bench speed -- [sqlite|postgres|all] [EXECUTIONS] [TENANTS] [REQUESTS] [LOAD]`, by default all with 1,000,000
 //! executions (and five log lines each) of 1,000 tenants, and rounds of 8,000 requests. 32 connections, each request under its
 //! tenant's token. The server, the database and the load share the machine. Each load runs three times on both sides, which
-//! take turns; what is printed are medians. With `LOAD` only those with this in their name run (a finish needs a start). `ratio` is requests a second through Runledger to those of the bare database.
+//! take turns; what is printed are medians. With `LOAD` only those with this in their name run (a finish needs a start). Variables
+//! `RUNLEDGER_*` are handed on to the server. `ratio` is requests a second through Runledger to those of the bare database.
 
 #[path = "../../integration/harness/mod.rs"]
 #[expect(
