@@ -84,7 +84,8 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         public_url: config.storage.public_url.map_or_else(|| url(address), Into::into),
     });
     let spool = storage.copies().staging().to_owned();
-    let tools = Tools { store: store.clone(), storage, wakeups: wakeups.clone() };
+    let deletion_permille = config.executions.deletion_permille;
+    let tools = Tools { store: store.clone(), storage, wakeups: wakeups.clone(), deletion_permille };
     jobs::plan(&tools).await?;
 
     let mut workers = JoinSet::new();

@@ -45,7 +45,7 @@ pub const DELETE_AT_ONCE_EXECUTIONS_MAX: u64 = 1_000;
 /// Executions that one transaction lists for such a job: others wait for it.
 pub const DELETION_LIST_ROWS: u64 = 1_024;
 /// How long a caller waits for the list: the job goes on with it after that.
-pub const DELETION_LIST_SECONDS_MAX: u64 = 10;
+pub const DELETION_LIST_SECONDS_MAX: u64 = 2;
 /// So long after its last part the job goes on with a list, should the server that made it have come to its end.
 pub const DELETION_HANDOVER_SECONDS: i64 = 15;
 /// Executions that one transaction in the background deletes at most.
@@ -54,16 +54,22 @@ pub const DELETION_STEP_ROWS_MAX: u64 = 64;
 pub const DELETION_STEP_ROWS_MIN: u64 = 4;
 /// How long such a transaction is to take: others wait for it. After some that were fast enough it has twice as many
 /// executions, after one that was not half as many, so that the statements for them stay prepared.
-pub const DELETION_STEP_MICROSECONDS: u64 = 2_000;
+pub const DELETION_STEP_MICROSECONDS: u64 = 5_000;
 /// So many that were fast enough.
 pub const DELETION_FAST_STEPS: u32 = 8;
-/// How long others have the database between two such transactions, for each part of a transaction's own time, so that few
-/// of them meet one at all.
-pub const DELETION_PAUSE_FACTOR: u32 = 8;
-/// The longest such pause for each execution, should it be longer than the transaction: a million go within two hours.
-pub const DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
-/// The shortest such pause.
+/// The longest pause between two such transactions, for each execution: with slow disks, too, it ends some day.
+pub const DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 100_000;
+/// How long such a pause is while nobody is served, for each part of a transaction's own time.
+pub const DELETION_QUIET_PAUSE_FACTOR: u32 = 8;
+/// The longest pause then: a million go within two hours.
+pub const DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
+/// The shortest pause.
 pub const DELETION_PAUSE_MILLISECONDS_MIN: u64 = 5;
+/// Nobody is served when nobody has asked for anything for so long.
+pub const DELETION_QUIET_MILLISECONDS: u64 = 1_000;
+/// When what is too old has been so for longer than this, it goes as if nobody were served: it must not grow faster than it
+/// goes.
+pub const RETENTION_LAG_SECONDS_MAX: i64 = 3_600;
 /// The longest silence that an execution may ask for: a year.
 pub const STALE_AFTER_SECONDS_MAX: i32 = 365 * 24 * 3_600;
 /// Most executions have ended when one is first looked at.

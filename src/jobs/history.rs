@@ -1,7 +1,7 @@
 //! Deleting executions in the background: those that somebody asked for, and those that are old. In small steps with
-//! pauses, so that nobody who reads or appends waits for it; each step is done as a whole or not at all.
+//! pauses, so that hardly anybody who reads or appends waits for it; each step is done as a whole or not at all.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
@@ -9,12 +9,14 @@ use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
 use crate::domain::limits::{
-    DELETION_FAST_STEPS, DELETION_LIST_ROWS, DELETION_PAUSE_FACTOR, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
-    DELETION_PAUSE_MILLISECONDS_MIN, DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX,
-    DELETION_STEP_ROWS_MIN,
+    DELETION_FAST_STEPS, DELETION_LIST_ROWS, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
+    DELETION_PAUSE_MILLISECONDS_MIN, DELETION_QUIET_MILLISECONDS, DELETION_QUIET_PAUSE_FACTOR,
+    DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX,
+    DELETION_STEP_ROWS_MIN, RETENTION_LAG_SECONDS_MAX,
 };
 use crate::error::Result;
 use crate::event::Topic;
+use crate::monitor;
 use crate::store::{DeletedStep, ExecutionRow, JobRow};
 
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
@@ -23,6 +25,7 @@ const AIM: Duration = Duration::from_micros(DELETION_STEP_MICROSECONDS);
 
 /// Completes the list of a deletion and deletes what is on it, from where either was left.
 pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
+    let mut others = Others::of(tools);
     if let Some(mut deletion) = tools.store.deletion_of(job).await? {
         loop {
             let listed = tools.store.list_for_deletion(deletion, now(), now()).await?;
@@ -30,7 +33,7 @@ pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(),
                 break;
             }
             deletion = listed.deletion;
-            tokio::time::sleep(pause(DELETION_LIST_ROWS, listed.held)).await;
+            tokio::time::sleep(others.haste().pause(DELETION_LIST_ROWS, listed.held)).await;
         }
     }
     let mut pace = Pace::default();
@@ -40,7 +43,7 @@ pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(),
             return Ok(());
         }
         tell(tools, &step.gone);
-        pace.pause_after(&step).await;
+        pace.pause_after(&step, others.haste()).await;
     }
 }
 
@@ -56,7 +59,7 @@ pub async fn retain_history(tools: Tools, retention_days: Option<u32>) {
 }
 
 async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
-    let mut pace = Pace::default();
+    let (mut pace, mut others) = (Pace::default(), Others::of(tools));
     let mut total = 0;
     loop {
         let now = now();
@@ -69,7 +72,61 @@ async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
             }
             return Ok(());
         }
-        pace.pause_after(&step).await;
+        let is_late = |oldest: &ExecutionRow| {
+            now - retention - oldest.created_at > TimeDelta::seconds(RETENTION_LAG_SECONDS_MAX)
+        };
+        let haste = if step.gone.first().is_some_and(is_late) { QUIET } else { others.haste() };
+        pace.pause_after(&step, haste).await;
+    }
+}
+
+/// Whether others are served meanwhile.
+#[derive(Debug)]
+struct Others {
+    operations: u64,
+    seen_at: Instant,
+    haste: Haste,
+}
+
+impl Others {
+    /// It is not known yet: as if somebody were.
+    fn of(tools: &Tools) -> Self {
+        let haste = Haste {
+            pause_factor: 1_000 / tools.deletion_permille - 1,
+            microseconds_per_row_max: DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
+        };
+        Self { operations: monitor::operations_ended(), seen_at: Instant::now(), haste }
+    }
+
+    fn haste(&mut self) -> Haste {
+        let operations = monitor::operations_ended();
+        if operations != self.operations {
+            *self = Self { operations, seen_at: Instant::now(), haste: self.haste };
+        }
+        let is_quiet = self.seen_at.elapsed() >= Duration::from_millis(DELETION_QUIET_MILLISECONDS);
+        if is_quiet { QUIET } else { self.haste }
+    }
+}
+
+/// How much of the time others have the database.
+#[derive(Debug, Clone, Copy)]
+struct Haste {
+    /// For each part of a transaction's own time.
+    pause_factor: u32,
+    microseconds_per_row_max: u64,
+}
+
+const QUIET: Haste = Haste {
+    pause_factor: DELETION_QUIET_PAUSE_FACTOR,
+    microseconds_per_row_max: DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX,
+};
+
+impl Haste {
+    /// How long others have it after a transaction that took so long.
+    fn pause(self, rows: u64, held: Duration) -> Duration {
+        let longest = Duration::from_micros(self.microseconds_per_row_max * rows);
+        let shortest = Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN);
+        (held * self.pause_factor).min(longest).max(held).max(shortest)
     }
 }
 
@@ -89,8 +146,8 @@ impl Default for Pace {
 
 impl Pace {
     /// Lets others go on, and takes as many executions next as fit into the time of a step.
-    async fn pause_after(&mut self, step: &DeletedStep) {
-        let pause = pause(self.rows, step.held);
+    async fn pause_after(&mut self, step: &DeletedStep, haste: Haste) {
+        let pause = haste.pause(self.rows, step.held);
         self.follow(step.held);
         tokio::time::sleep(pause).await;
     }
@@ -108,12 +165,6 @@ impl Pace {
         };
         self.rows = rows.clamp(DELETION_STEP_ROWS_MIN, DELETION_STEP_ROWS_MAX);
     }
-}
-
-fn pause(rows: u64, held: Duration) -> Duration {
-    let longest = Duration::from_micros(DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX * rows);
-    let shortest = Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN);
-    (held * DELETION_PAUSE_FACTOR).min(longest).max(held).max(shortest)
 }
 
 fn tell(tools: &Tools, gone: &[ExecutionRow]) {
@@ -142,13 +193,13 @@ mod tests {
 
     #[test]
     fn others_have_the_database_most_of_the_time() {
-        assert_eq!(pause(100, AIM), AIM * DELETION_PAUSE_FACTOR);
-        assert_eq!(pause(100, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
+        assert_eq!(QUIET.pause(100, AIM), AIM * DELETION_QUIET_PAUSE_FACTOR);
+        assert_eq!(QUIET.pause(100, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
     }
 
     #[test]
     fn a_deletion_ends_on_a_slow_disk_and_others_have_it_half_of_the_time() {
         let slow = Duration::from_millis(40);
-        assert_eq!(pause(DELETION_STEP_ROWS_MIN, slow), slow);
+        assert_eq!(QUIET.pause(DELETION_STEP_ROWS_MIN, slow), slow);
     }
 }

@@ -44,6 +44,8 @@ pub struct Tools {
     pub store: Store,
     pub storage: Storage,
     pub wakeups: Wakeups,
+    /// How many thousandths of the time a deletion has the database while others are served.
+    pub deletion_permille: u32,
 }
 
 /// Who is to be told of a change of an execution.

@@ -12,6 +12,7 @@ mod process;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -149,8 +150,16 @@ pub fn http_answered(route: &str, status: u16, took: Duration) {
     histogram!(HTTP_SECONDS, "route" => route.to_owned()).record(took);
 }
 
+static OPERATIONS_ENDED: AtomicU64 = AtomicU64::new(0);
+
+/// Queries and mutations that have ended since the process began.
+pub fn operations_ended() -> u64 {
+    OPERATIONS_ENDED.load(Ordering::Relaxed)
+}
+
 /// A query or mutation has ended.
 pub fn operation_ended(kind: &'static str, outcome: &'static str, took: Duration) {
+    OPERATIONS_ENDED.fetch_add(1, Ordering::Relaxed);
     counter!(OPERATIONS, "type" => kind, "outcome" => outcome).increment(1);
     histogram!(OPERATION_SECONDS, "type" => kind).record(took);
 }

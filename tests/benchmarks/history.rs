@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS]`, by default all with 1,000,000. It prints for each
 //! request the median and the 95th percentile on the large database and the ratio of the medians, large to small; then an
-//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two minutes. One
-//! caller, one request at a time; the server, the database and the caller share the machine. `POSTGRES_SHARED_BUFFERS` gives
+//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two minutes, and for
+//! two more without others. One caller, one request at a time; the server, the database and the caller share the machine. `POSTGRES_SHARED_BUFFERS` gives
 //! PostgreSQL more memory than the 64 MB that are enough for tests.
 //!
 //! The generator takes executions that the API has recorded and copies them in SQL, each copy at another time of the last
@@ -33,6 +33,8 @@ const TEMPLATES: usize = 1_000;
 const ROUNDS: usize = 100;
 /// How long others are watched while a deletion goes on.
 const DELETION_WATCHED_MAX: Duration = Duration::from_secs(120);
+/// A deletion is slower for a second after each look.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// One of so many executions, the oldest, has a word that no other has.
 const OLD: u64 = 7;
 const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
@@ -71,7 +73,8 @@ async fn measure(backend: Backend, executions: usize) {
 
 /// A team whose owner has so many executions.
 async fn filled(backend: Backend, executions: usize) -> Team {
-    let server = Server::builder(backend).await.start().await;
+    // As servers have it, not as tests.
+    let server = Server::builder(backend).await.env("RUNLEDGER_DELETION_PERMILLE", "5").start().await;
     let team = Team::of(&server);
     let now = runledger::clock::now();
     let templates: Vec<_> = (0..TEMPLATES).map(|number| template(number, now)).collect();
@@ -375,11 +378,12 @@ async fn deletion(team: &Team, executions: usize) {
     println!("  deleting {} began within {:.1} s", executions / 10, began.elapsed().as_secs_f64());
     let progress = "query ($id: ID!) { deletion(id: $id) { state deleted } }";
     let mut busy = Others::default();
+    let state = async || team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
     let deleted = loop {
         busy.go_on(&team.owner, &id).await;
-        let mut now = team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
+        let now = state().await;
         if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
-            break now["deleted"].take();
+            break now["deleted"].as_u64().expect("a number");
         }
     };
     println!(
@@ -394,6 +398,15 @@ async fn deletion(team: &Team, executions: usize) {
             meanwhile / before
         );
     }
+    let began = Instant::now();
+    let more = loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let now = state().await;
+        if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
+            break now["deleted"].as_u64().expect("a number") - deleted;
+        }
+    };
+    println!("  {more} in {:.0} s without others", began.elapsed().as_secs_f64());
     println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
 }
 

@@ -375,7 +375,9 @@ fn configured(
     command
         .env("RUNLEDGER_LISTEN", listen.to_string())
         .env("RUNLEDGER_DATA_DIR", folder.join("data"))
-        .env("RUNLEDGER_JWT_SECRET", SECRET);
+        .env("RUNLEDGER_JWT_SECRET", SECRET)
+        // Those who wait for a deletion look at it all the time, which keeps it slow.
+        .env("RUNLEDGER_DELETION_PERMILLE", "500");
     if let Database::Postgres { url, .. } = database {
         command.env("DATABASE_URL", url);
     }
