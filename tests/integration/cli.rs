@@ -284,12 +284,9 @@ async fn what_is_given_on_the_command_line_is_recorded() {
 #[tokio::test]
 async fn exec_records_the_version_of_the_agent_that_it_is_told() {
     let team = Team::on(Backend::Sqlite).await.expect("SQLite is built in");
-    let create =
-        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
     let name = unique("agent");
-    let input = json!({ "name": name, "language": "json", "source": "[1]" });
-    let agent = team.owner.query(create, json!({ "input": input })).await;
-    let agent = id_of(&agent["createCodeAgent"]["codeAgent"]);
+    let agent = team.owner.new_code_agent(&name, "[1]").await;
+    let agent = agent.as_str().expect("it has an id");
     let publish =
         "mutation ($input: PublishCodeVersionInput!) { publishCodeVersion(input: $input) { created } }";
     team.owner.query(publish, json!({ "input": { "codeAgentId": agent, "source": "[2]" } })).await;
@@ -303,18 +300,18 @@ async fn exec_records_the_version_of_the_agent_that_it_is_told() {
     };
     for (options, number) in [
         (&["--agent", &name][..], 2),
-        (&["--agent", &agent], 2),
+        (&["--agent", agent], 2),
         (&["--agent", &name, "--agent-version", "1"], 1),
     ] {
         let (execution, notices) = ran(options).await;
         let expected = json!({ "codeAgent": { "id": agent }, "codeVersion": { "number": number } });
         assert_eq!(execution, expected, "{options:?}: {notices}");
     }
-    team.owner.query(create, json!({ "input": input })).await;
+    team.owner.new_code_agent(&name, "[1]").await;
     for (options, reason) in [
         (&["--agent", &name][..], "several code agents"),
         (&["--agent", "nobody"], "no code agent is named nobody"),
-        (&["--agent", &agent, "--agent-version", "3"], "not found"),
+        (&["--agent", agent, "--agent-version", "3"], "not found"),
     ] {
         let (execution, notices) = ran(options).await;
         assert!(execution.is_null() && notices.contains(reason), "{options:?}: {notices}");

@@ -32,13 +32,8 @@ async fn filled(server: &Server) -> Filled {
     let project_key = unique("project");
     let generation = team.owner.save(&project_key, &files(&[("a", b"b")])).await;
     team.owner.save(&project_key, &files(&[("a", b"c")])).await;
-    let create =
-        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
     let source = format!("\"{}\"", "x".repeat(120 * 1024));
-    let input = json!({ "name": "large", "language": "json", "source": source });
-    let agent =
-        team.owner.query(create, json!({ "input": input })).await["createCodeAgent"]["codeAgent"]["id"]
-            .take();
+    let agent = team.owner.new_code_agent("large", &source).await;
     let input = json!({ "projectKey": project_key, "generationId": generation["id"], "codeAgentId": agent, "name": "kept" });
     let execution = id_of(&team.owner.start(input).await);
     team.owner.append(&execution, &[line("a line")]).await;

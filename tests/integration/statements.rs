@@ -272,10 +272,7 @@ async fn work_in_the_background_scans_no_table(backend: Backend) {
     let uploaded = team.owner.save_any().await;
     team.owner.follow_upload(&uploaded).await.until("UPLOADED").await;
     let source = format!("\"{}\"", "x".repeat(120 * 1024));
-    let input = json!({ "name": "large", "language": "json", "source": source });
-    let create =
-        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
-    team.owner.query(create, json!({ "input": input })).await;
+    team.owner.new_code_agent("large", &source).await;
     cloud.front().go_away().await;
     let waiting = team.owner.save_any().await;
     team.owner.follow_upload(&waiting).await.until_it_fails().await;

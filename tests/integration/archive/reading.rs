@@ -23,9 +23,7 @@ const LEVELS: [&str; 3] = ["INFO", "ERROR", "DEBUG"];
 
 impl Logs {
     async fn start(archive: &Archive, count: usize) -> Self {
-        let input = json!({ "name": unique("agent"), "language": "json", "source": "[1]" });
-        let create = "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
-        let agent = archive.owner().query(create, json!({ "input": input })).await["createCodeAgent"]["codeAgent"]["id"].take();
+        let agent = archive.owner().new_code_agent(&unique("agent"), "[1]").await;
         let run = unique("run");
         let mut ids = Vec::new();
         for _ in 0..count {

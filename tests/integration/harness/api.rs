@@ -48,6 +48,13 @@ impl Client {
         id_of(&self.start(execution_input()).await)
     }
 
+    /// Publishes JSON as a new code agent; its id.
+    pub(crate) async fn new_code_agent(&self, name: &str, source: &str) -> Value {
+        let document = "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
+        let input = json!({ "name": name, "language": "json", "source": source });
+        self.query(document, json!({ "input": input })).await["createCodeAgent"]["codeAgent"]["id"].take()
+    }
+
     /// The execution as it is now, or null.
     pub(crate) async fn execution(&self, id: &str) -> Value {
         let document = format!("query ($id: ID!) {{ execution(id: $id) {{ {EXECUTION} }} }}");

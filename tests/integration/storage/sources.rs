@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Subject, eventually, for_each_cloud};
-use crate::harness::{Backend, CODE, Client, ForBackend as _, Server, Team, id_of, unique};
+use crate::harness::{Backend, CODE, Client, ForBackend as _, Server, Team, unique};
 
 for_each_cloud!(
     a_large_source_is_an_object_and_reads_back,
@@ -16,10 +16,8 @@ fn large(number: usize) -> String {
 }
 
 async fn agent(client: &Client, source: &str) -> String {
-    let document =
-        "mutation ($input: CreateCodeAgentInput!) { createCodeAgent(input: $input) { codeAgent { id } } }";
-    let input = json!({ "name": unique("agent"), "language": "json", "source": source });
-    id_of(&client.query(document, json!({ "input": input })).await["createCodeAgent"]["codeAgent"])
+    let id = client.new_code_agent(&unique("agent"), source).await;
+    id.as_str().expect("it has an id").to_owned()
 }
 
 async fn publish(client: &Client, agent: &str, source: &str) {

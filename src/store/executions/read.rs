@@ -1,95 +1,23 @@
-//! Executions and their large values.
+//! Reading executions: by id, in lists, counted, with their large values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use chrono::TimeDelta;
-use entity::{execution, execution_payload, log_chunk, log_stream};
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, Condition, FromQueryResult, IntoActiveModel as _, Order, Set};
+use entity::{execution, execution_payload};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, Condition, Order};
 use uuid::Uuid;
 
-use super::failure::failed;
-use super::logs;
-use super::rows::Columns;
-use super::scoped::{Reader, ScopedSelect, Writable, of_executions};
-use super::search::{Hits, Sought, search_row};
-use super::write::{INSERT_ROWS_MAX, delete, insert_many, insert_new};
-use super::{WriteTx, system};
-use crate::auth::{Role, Stamp, Viewer};
-use crate::clock::Timestamp;
+use super::order::{bounds, reading_order, sort_key};
+use super::{ExecutionRow, LargeValue, PayloadChange, WorkflowRunRow};
+use crate::auth::{Role, Viewer};
 use crate::domain::execution::{Filter, Order as ListOrder};
 use crate::domain::export::LargeValues;
-use crate::domain::limits::{DISCARD_GRACE_SECONDS, LARGE_VALUES_BYTES_MAX};
-use crate::domain::page::{Cursor, Direction, Page, Rows};
-use crate::domain::stream::StreamKind;
+use crate::domain::limits::LARGE_VALUES_BYTES_MAX;
+use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::{Error, Result};
-
-/// An execution as lists read it.
-pub type ExecutionRow = execution::Model;
-
-/// An execution that does not exist yet. Tenant and owner come from a [`Stamp`], never from here.
-#[derive(Debug, Clone)]
-pub struct NewExecution {
-    /// Its `tenant_id` and `owner_id` are overwritten by the stamp.
-    pub row: ExecutionRow,
-    pub payload: PayloadChange,
-}
-
-/// Large values to be set; `None` leaves them as they are.
-#[derive(Debug, Clone, Default)]
-pub struct PayloadChange {
-    pub inputs: Option<String>,
-    pub result: Option<String>,
-    pub error: Option<String>,
-}
-
-/// What the executions of a workflow run add up to.
-#[derive(Debug, Clone, FromQueryResult)]
-pub struct WorkflowRunRow {
-    pub executions: i64,
-    /// The greatest, should they differ.
-    pub workflow_id: Option<String>,
-    pub queued: i64,
-    pub running: i64,
-    pub failed: i64,
-    pub cancelled: i64,
-    /// Of the first to start.
-    pub started_at: Option<Timestamp>,
-    /// Of the last to complete so far.
-    pub completed_at: Option<Timestamp>,
-    pub input_tokens: i64,
-    pub cached_input_tokens: i64,
-    pub output_tokens: i64,
-    pub cost_microusd: i64,
-}
-
-/// A large value of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LargeValue {
-    Inputs,
-    Result,
-    Error,
-}
-
-impl PayloadChange {
-    /// Whether nothing is to be set.
-    pub fn is_empty(&self) -> bool {
-        self.inputs.is_none() && self.result.is_none() && self.error.is_none()
-    }
-
-    /// How long the values to be set are together.
-    pub fn bytes(&self) -> usize {
-        [&self.inputs, &self.result, &self.error].into_iter().flatten().map(String::len).sum()
-    }
-
-    /// Sets what `later` sets.
-    pub fn add(&mut self, later: Self) {
-        let Self { inputs, result, error } = later;
-        self.inputs = inputs.or(self.inputs.take());
-        self.result = result.or(self.result.take());
-        self.error = error.or(self.error.take());
-    }
-}
+use crate::store::rows::Columns;
+use crate::store::scoped::{Reader, ScopedSelect, Writable, of_executions};
+use crate::store::search::{Hits, Sought};
 
 impl Reader<'_> {
     /// One execution, also when it has ended and is being discarded: for those who were following it.
@@ -351,7 +279,7 @@ impl Reader<'_> {
     }
 
     /// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
-    pub(super) fn matching(&self, filter: &Filter) -> Condition {
+    pub(in crate::store) fn matching(&self, filter: &Filter) -> Condition {
         use execution::Column as C;
         let Filter {
             ids,
@@ -394,11 +322,14 @@ impl Reader<'_> {
             .add_option(words.as_ref().map(|words| self.has_words(words)))
     }
 
-    pub(super) fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
+    pub(in crate::store) fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
         self.select::<execution::Entity>().filter(execution::Column::DiscardAt.is_null())
     }
 
-    pub(super) fn writable_history(&self, viewer: &Viewer) -> ScopedSelect<'_, '_, execution::Entity> {
+    pub(in crate::store) fn writable_history(
+        &self,
+        viewer: &Viewer,
+    ) -> ScopedSelect<'_, '_, execution::Entity> {
         let own = (viewer.role() == Role::Member).then(|| execution::Column::OwnerId.eq(viewer.user_id()));
         self.history().filter(Condition::all().add_option(own))
     }
@@ -408,7 +339,7 @@ impl Reader<'_> {
         self.history().filter(Expr::cust("status IN ('QUEUED', 'RUNNING')"))
     }
 
-    pub(super) fn executions_by_id(&self, ids: &[Uuid]) -> ScopedSelect<'_, '_, execution::Entity> {
+    pub(in crate::store) fn executions_by_id(&self, ids: &[Uuid]) -> ScopedSelect<'_, '_, execution::Entity> {
         self.select::<execution::Entity>().filter(self.id_in(execution::Column::Id, ids))
     }
 
@@ -430,208 +361,7 @@ impl Reader<'_> {
     }
 }
 
-impl WriteTx {
-    /// Inserts executions with what belongs to them, but for those whose id is taken, by whomever; gives tenant and id of
-    /// the others. Of two that have both in common, the first is inserted.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn insert_executions(
-        &self,
-        mut new: Vec<(Stamp, NewExecution)>,
-    ) -> Result<HashSet<(String, Uuid)>> {
-        for (stamp, NewExecution { row, .. }) in &mut new {
-            stamp.tenant_id().clone_into(&mut row.tenant_id);
-            stamp.owner_id().clone_into(&mut row.owner_id);
-        }
-        // In one order, so that two batches cannot wait for each other; a stable one.
-        new.sort_by(|(_, a), (_, b)| (&a.row.tenant_id, a.row.id).cmp(&(&b.row.tenant_id, b.row.id)));
-        let rows = new.iter().map(|(_, new)| new.row.clone().into_active_model()).collect();
-        let key = [execution::Column::TenantId, execution::Column::Id];
-        let inserted = insert_new::<execution::Entity, String, Uuid>(self, rows, key).await?;
-        let inserted: HashSet<_> = inserted.into_iter().collect();
-        let mut left = inserted.clone();
-        let mut payloads = Vec::new();
-        let mut streams = Vec::with_capacity(new.len());
-        let mut words = Vec::with_capacity(new.len());
-        let mut runs = Vec::with_capacity(new.len());
-        for (_, NewExecution { row, payload }) in new {
-            if !left.remove(&(row.tenant_id.clone(), row.id)) {
-                continue;
-            }
-            streams.push(logs::new_stream(StreamKind::Log, &row).into_active_model());
-            words.extend(search_row(&row, row.name.as_deref(), &payload));
-            if !payload.is_empty() {
-                payloads.push(payload_row(&row, payload));
-            }
-            runs.push(row);
-        }
-        insert_many::<execution_payload::Entity>(self, payloads, None).await.map_err(failed)?;
-        insert_many::<log_stream::Entity>(self, streams, None).await.map_err(failed)?;
-        self.save_words(words).await?;
-        self.note_version_runs(&runs).await?;
-        Ok(inserted)
-    }
-
-    /// Saves changed executions: the number of statements does not depend on how many there are.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn save_executions(&self, changed: Vec<Writable<ExecutionRow>>) -> Result<()> {
-        use execution::Column as C;
-        let on_conflict = OnConflict::columns([C::TenantId, C::Id])
-            .update_columns([
-                C::Status,
-                C::GenerationId,
-                C::InputTokens,
-                C::CachedInputTokens,
-                C::OutputTokens,
-                C::CostMicrousd,
-                C::DurationMs,
-                C::VisualEnabled,
-                C::VisualStreaming,
-                C::VisualQuality,
-                C::VisualSessionId,
-                C::VisualEventsCaptured,
-                C::VisualStreamDurationMs,
-                C::DiscardAt,
-                C::CheckAt,
-                C::Revision,
-                C::StartedAt,
-                C::CompletedAt,
-                C::UpdatedAt,
-            ])
-            .to_owned();
-        let rows = changed.into_iter().map(|row| row.into_row().into_active_model()).collect();
-        insert_many::<execution::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
-    }
-
-    /// Sets result and error of an execution that is being changed; what is `None` stays as it is.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn save_payloads(&self, changes: Vec<(&ExecutionRow, PayloadChange)>) -> Result<()> {
-        use execution_payload::Column as C;
-        let changes: Vec<_> = changes.into_iter().filter(|(_, change)| !change.is_empty()).collect();
-        let words = changes.iter().filter_map(|(row, change)| search_row(row, None, change));
-        self.save_words(words.collect()).await?;
-        let rows: Vec<_> = changes.into_iter().map(|(row, change)| payload_row(row, change)).collect();
-        // In an upsert, the old row goes by the table's name.
-        let keep = |column: C| {
-            let name = sea_orm::Iden::unquoted(&column).to_owned();
-            (column, Expr::cust(format!("coalesce(excluded.{name}, execution_payload.{name})")))
-        };
-        let on_conflict = OnConflict::columns([C::TenantId, C::ExecutionId])
-            .values([keep(C::Inputs), keep(C::Result), keep(C::Error)])
-            .to_owned();
-        insert_many::<execution_payload::Entity>(self, rows, Some(on_conflict)).await.map_err(failed)
-    }
-
-    /// Deletes executions with everything that belongs to them, and tells so.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn delete_executions(&self, rows: &[Writable<ExecutionRow>], now: Timestamp) -> Result<()> {
-        self.remove_executions(&rows.iter().map(Writable::row).collect::<Vec<_>>(), now).await
-    }
-
-    /// The one way out for executions, whoever deletes them.
-    pub(super) async fn remove_executions(&self, rows: &[&ExecutionRow], now: Timestamp) -> Result<()> {
-        self.record_deleted(rows, now).await?;
-        let mut keys: Vec<_> = rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect();
-        // In the order in which everybody locks logs, also from one part to the next.
-        keys.sort_unstable();
-        for keys in keys.chunks(INSERT_ROWS_MAX) {
-            // An append that is under way has its lines stored first, so that they are deleted, too. Both kinds of them.
-            let streams = system::lock_log_streams(self, keys).await?;
-            self.doom_log_objects(&streams).await?;
-            // Payload and log stream go with it: see their foreign keys.
-            delete::<execution::Entity>(
-                self,
-                of_executions(execution::Column::TenantId, execution::Column::Id, keys),
-            )
-            .await?;
-            delete::<log_chunk::Entity>(
-                self,
-                of_executions(log_chunk::Column::TenantId, log_chunk::Column::ExecutionId, keys),
-            )
-            .await?;
-        }
-        Ok(())
-    }
-}
-
-/// What goes with every end of an execution.
-pub fn end(row: &mut ExecutionRow, completed_at: Timestamp, duration_ms: Option<i64>, now: Timestamp) {
-    row.completed_at = Some(completed_at);
-    row.duration_ms = duration_ms;
-    row.visual_streaming = false;
-    row.check_at = None;
-    if !row.keep_history {
-        row.discard_at = Some(now + TimeDelta::seconds(DISCARD_GRACE_SECONDS));
-    }
-}
-
 fn check(viewer: &Viewer, row: ExecutionRow) -> Result<Writable<ExecutionRow>> {
     let (tenant_id, owner_id) = (row.tenant_id.clone(), row.owner_id.clone());
     Writable::check(viewer, &tenant_id, &owner_id, row)
-}
-
-fn payload_row(row: &ExecutionRow, change: PayloadChange) -> execution_payload::ActiveModel {
-    execution_payload::ActiveModel {
-        tenant_id: Set(row.tenant_id.clone()),
-        execution_id: Set(row.id),
-        owner_id: Set(row.owner_id.clone()),
-        inputs: Set(change.inputs),
-        result: Set(change.result),
-        error: Set(change.error),
-    }
-}
-
-/// In which order the rows of a page are read.
-pub(super) fn reading_order(order: ListOrder, page: &Page<Cursor>) -> Order {
-    let ascending = order == ListOrder::Oldest;
-    if ascending == (page.direction == Direction::Forward) { Order::Asc } else { Order::Desc }
-}
-
-/// Between the cursors of a page.
-fn bounds(order: ListOrder, page: &Page<Cursor>) -> Condition {
-    bounds_of((sort_key(order), execution::Column::Id.into_expr()), order, page)
-}
-
-/// Between the cursors of a page, for rows that have the key and the id of their place otherwise.
-pub(super) fn bounds_of((sort_key, id): (Expr, Expr), order: ListOrder, page: &Page<Cursor>) -> Condition {
-    let ascending = order == ListOrder::Oldest;
-    let bound = |cursor: &Cursor, greater: bool| {
-        let row = Expr::tuple([sort_key.clone(), id.clone()]);
-        let place = Expr::tuple([cursor_key(order, cursor.key), Expr::val(cursor.id)]);
-        let beyond = if greater { row.gt(place) } else { row.lt(place) };
-        // SQLite finds no range for a row value with an expression in it, but for the expression by itself.
-        let range = (order == ListOrder::Longest).then(|| {
-            let key = cursor_key(order, cursor.key);
-            if greater { sort_key.clone().gte(key) } else { sort_key.clone().lte(key) }
-        });
-        Condition::all().add(beyond).add_option(range)
-    };
-    Condition::all()
-        .add_option(page.after.as_ref().map(|after| bound(after, ascending)))
-        .add_option(page.before.as_ref().map(|before| bound(before, !ascending)))
-}
-
-fn sort_key(order: ListOrder) -> Expr {
-    match order {
-        ListOrder::Newest | ListOrder::Oldest => execution::Column::CreatedAt.into_expr(),
-        // As the index has it; a bound parameter would hide that they are the same.
-        ListOrder::Longest => Expr::cust("coalesce(duration_ms, -1)"),
-        ListOrder::Costliest => execution::Column::CostMicrousd.into_expr(),
-    }
-}
-
-fn cursor_key(order: ListOrder, key: i64) -> Expr {
-    match order {
-        ListOrder::Newest | ListOrder::Oldest => {
-            Expr::val(Timestamp::from_timestamp_micros(key).unwrap_or(Timestamp::UNIX_EPOCH))
-        }
-        ListOrder::Longest | ListOrder::Costliest => Expr::val(key),
-    }
 }
