@@ -99,17 +99,20 @@ impl Others {
     }
 
     fn haste(&mut self) -> Haste {
-        let operations = monitor::operations_ended();
+        self.haste_after(monitor::operations_ended(), Instant::now())
+    }
+
+    fn haste_after(&mut self, operations: u64, now: Instant) -> Haste {
         if operations != self.operations {
-            *self = Self { operations, seen_at: Instant::now(), haste: self.haste };
+            *self = Self { operations, seen_at: now, haste: self.haste };
         }
-        let is_quiet = self.seen_at.elapsed() >= Duration::from_millis(DELETION_QUIET_MILLISECONDS);
+        let is_quiet = now - self.seen_at >= Duration::from_millis(DELETION_QUIET_MILLISECONDS);
         if is_quiet { QUIET } else { self.haste }
     }
 }
 
 /// How much of the time others have the database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Haste {
     /// For each part of a transaction's own time.
     pause_factor: u32,
@@ -195,6 +198,17 @@ mod tests {
     fn others_have_the_database_most_of_the_time() {
         assert_eq!(QUIET.pause(100, AIM), AIM * DELETION_QUIET_PAUSE_FACTOR);
         assert_eq!(QUIET.pause(100, Duration::ZERO), Duration::from_millis(DELETION_PAUSE_MILLISECONDS_MIN));
+    }
+
+    #[test]
+    fn others_come_first_until_nobody_has_asked_for_anything_for_a_second() {
+        let (began, slow) = (Instant::now(), Haste { pause_factor: 199, microseconds_per_row_max: 1 });
+        let mut others = Others { operations: 7, seen_at: began, haste: slow };
+        let mut haste = |operations, milliseconds| {
+            others.haste_after(operations, began + Duration::from_millis(milliseconds))
+        };
+        assert_eq!([haste(7, 0), haste(7, 999), haste(7, 1_000)], [slow, slow, QUIET]);
+        assert_eq!([haste(8, 5_000), haste(8, 5_999), haste(8, 6_000)], [slow, slow, QUIET]);
     }
 
     #[test]
