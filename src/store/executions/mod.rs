@@ -16,7 +16,7 @@ pub(super) use order::{bounds_of, reading_order};
 /// An execution as lists read it.
 pub type ExecutionRow = execution::Model;
 
-/// An execution that does not exist yet. Tenant and owner come from a [`Stamp`], never from here.
+/// An execution that does not exist yet. Tenant and owner come from a [`Stamp`](crate::auth::Stamp), never from here.
 #[derive(Debug, Clone)]
 pub struct NewExecution {
     /// Its `tenant_id` and `owner_id` are overwritten by the stamp.
