@@ -66,7 +66,8 @@ pub(super) struct Database {
 
     /// The most connections to the database, 2 to 200.
     ///
-    /// Without it: 16 to PostgreSQL; to SQLite twice as many as there are cores, but at least 4 and at most 16.
+    /// Without it: 16 to PostgreSQL, of which half may read at once; to SQLite twice as many that read as there are cores, but
+    /// at least 4 and at most 16, and three more.
     #[arg(long, env = "RUNLEDGER_DATABASE_CONNECTIONS_MAX", value_name = "NUMBER")]
     pub(super) database_connections_max: Option<String>,
 
@@ -233,8 +234,9 @@ pub(super) struct Executions {
 
     /// How many thousandths of the time a deletion in the background has the database while somebody is served, 1 to 500.
     ///
-    /// With the 5 that it has, requests hardly ever wait for it, and a million take some hours. While nobody has asked for
-    /// anything for a second, and when what is older than the retention does not go as fast as it grows, it takes a ninth.
+    /// With the 5 that it has, requests hardly ever wait for it, and a million take a day of requests without a pause. While
+    /// nobody has asked for anything for a second, and when what is older than the retention has been so for an hour, it
+    /// takes a ninth.
     #[arg(long, env = "RUNLEDGER_DELETION_PERMILLE", value_name = "NUMBER", default_value = "5")]
     pub(super) deletion_permille: String,
 }

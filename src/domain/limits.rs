@@ -56,7 +56,7 @@ pub const DELETION_STEP_ROWS_MIN: u64 = 4;
 /// executions, after one that was not half as many, so that the statements for them stay prepared.
 pub const DELETION_STEP_MICROSECONDS: u64 = 5_000;
 /// So many that were fast enough.
-pub const DELETION_FAST_STEPS: u32 = 8;
+pub const DELETION_FAST_STEPS: u32 = 4;
 /// The longest pause between two such transactions, for each execution: with slow disks, too, it ends some day.
 pub const DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 100_000;
 /// How long such a pause is while nobody is served, for each part of a transaction's own time.
@@ -65,6 +65,10 @@ pub const DELETION_QUIET_PAUSE_FACTOR: u32 = 8;
 pub const DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
 /// The shortest pause.
 pub const DELETION_PAUSE_MILLISECONDS_MIN: u64 = 5;
+/// The longest pause after a transaction that lists.
+pub const DELETION_LIST_PAUSE_MILLISECONDS_MAX: u64 = 1_000;
+/// After so long a deletion in the background lets other jobs come first.
+pub const DELETION_TURN_SECONDS: u64 = 60;
 /// Nobody is served when nobody has asked for anything for so long.
 pub const DELETION_QUIET_MILLISECONDS: u64 = 1_000;
 /// When what is too old has been so for longer than this, it goes as if nobody were served: it must not grow faster than it

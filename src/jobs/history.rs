@@ -9,10 +9,10 @@ use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
 use crate::domain::limits::{
-    DELETION_FAST_STEPS, DELETION_LIST_ROWS, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
-    DELETION_PAUSE_MILLISECONDS_MIN, DELETION_QUIET_MILLISECONDS, DELETION_QUIET_PAUSE_FACTOR,
-    DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX,
-    DELETION_STEP_ROWS_MIN, RETENTION_LAG_SECONDS_MAX,
+    DELETION_FAST_STEPS, DELETION_LIST_PAUSE_MILLISECONDS_MAX, DELETION_LIST_ROWS,
+    DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_PAUSE_MILLISECONDS_MIN, DELETION_QUIET_MILLISECONDS,
+    DELETION_QUIET_PAUSE_FACTOR, DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_STEP_MICROSECONDS,
+    DELETION_STEP_ROWS_MAX, DELETION_STEP_ROWS_MIN, DELETION_TURN_SECONDS, RETENTION_LAG_SECONDS_MAX,
 };
 use crate::error::Result;
 use crate::event::Topic;
@@ -23,8 +23,10 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a step is to take.
 const AIM: Duration = Duration::from_micros(DELETION_STEP_MICROSECONDS);
 
-/// Completes the list of a deletion and deletes what is on it, from where either was left.
+/// Completes the list of a deletion and deletes what is on it, from where either was left; others have their turn meanwhile.
 pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(), Failure> {
+    let began = Instant::now();
+    let is_over = || began.elapsed() > Duration::from_secs(DELETION_TURN_SECONDS);
     let mut others = Others::of(tools);
     if let Some(mut deletion) = tools.store.deletion_of(job).await? {
         loop {
@@ -32,8 +34,12 @@ pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(),
             if listed.is_complete {
                 break;
             }
+            if is_over() {
+                return Err(Failure::Unfinished);
+            }
             deletion = listed.deletion;
-            tokio::time::sleep(others.haste().pause(DELETION_LIST_ROWS, listed.held)).await;
+            let longest = Duration::from_millis(DELETION_LIST_PAUSE_MILLISECONDS_MAX);
+            tokio::time::sleep(others.haste().pause(DELETION_LIST_ROWS, listed.held).min(longest)).await;
         }
     }
     let mut pace = Pace::default();
@@ -43,6 +49,9 @@ pub(super) async fn delete_executions(tools: &Tools, job: &JobRow) -> Result<(),
             return Ok(());
         }
         tell(tools, &step.gone);
+        if is_over() {
+            return Err(Failure::Unfinished);
+        }
         pace.pause_after(&step, others.haste()).await;
     }
 }
@@ -72,10 +81,10 @@ async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
             }
             return Ok(());
         }
-        let is_late = |oldest: &ExecutionRow| {
-            now - retention - oldest.created_at > TimeDelta::seconds(RETENTION_LAG_SECONDS_MAX)
-        };
-        let haste = if step.gone.first().is_some_and(is_late) { QUIET } else { others.haste() };
+        let oldest = step.gone.iter().filter_map(|row| row.completed_at).min();
+        let lag_max = TimeDelta::seconds(RETENTION_LAG_SECONDS_MAX);
+        let is_late = oldest.is_some_and(|completed_at| now - retention - completed_at > lag_max);
+        let haste = if is_late { others.haste.or_quiet() } else { others.haste() };
         pace.pause_after(&step, haste).await;
     }
 }
@@ -107,7 +116,7 @@ impl Others {
             *self = Self { operations, seen_at: now, haste: self.haste };
         }
         let is_quiet = now - self.seen_at >= Duration::from_millis(DELETION_QUIET_MILLISECONDS);
-        if is_quiet { QUIET } else { self.haste }
+        if is_quiet { self.haste.or_quiet() } else { self.haste }
     }
 }
 
@@ -125,6 +134,11 @@ const QUIET: Haste = Haste {
 };
 
 impl Haste {
+    /// The one of the two that is faster.
+    fn or_quiet(self) -> Self {
+        if self.pause_factor < QUIET.pause_factor { self } else { QUIET }
+    }
+
     /// How long others have it after a transaction that took so long.
     fn pause(self, rows: u64, held: Duration) -> Duration {
         let longest = Duration::from_micros(self.microseconds_per_row_max * rows);

@@ -26,6 +26,8 @@ pub(super) enum Failure {
     Here(Error),
     /// It cannot be done with the settings of now; later, perhaps.
     Settings(&'static str),
+    /// It takes long, and lets others come first.
+    Unfinished,
 }
 
 impl From<BlobError> for Failure {
@@ -105,7 +107,9 @@ async fn carry_out(tools: Tools, job: JobRow) {
         done = attempt(&tools, &job) => done,
         () = keep_lease(&tools, &job) => return,
     };
-    monitor::job_tried(waiting::word(job.kind), done.is_ok());
+    if !matches!(done, Err(Failure::Unfinished)) {
+        monitor::job_tried(waiting::word(job.kind), done.is_ok());
+    }
     let Err(failure) = done else { return };
     if let Err(error) = put_back(&tools, &job, &failure).await {
         // Its lease ends, and it is tried again.
@@ -160,6 +164,7 @@ async fn put_back(tools: &Tools, job: &JobRow, failure: &Failure) -> Result<()> 
             tracing::warn!(why, kind = ?job.kind, "a job waits for other settings");
             (SETTINGS_WAIT, (*why).to_owned())
         }
+        Failure::Unfinished => (Duration::ZERO, "it goes on after others".to_owned()),
     };
     let run_at = now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
     let shown = tools.store.postpone_job(job, run_at, &reason).await?;

@@ -19,13 +19,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A connection that was used so shortly before is not asked whether it is still there.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// How long it may take to answer: one that a network has forgotten never does.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// One that is not needed for so long goes back to the pool, which closes it some time later.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// So does one that has been out of the pool for so long: the pool replaces those that have become old.
 const KEPT_MAX: Duration = Duration::from_secs(600);
 
-/// One listens, one writes, one reads.
-const KEEPING_CONNECTIONS_MIN: u32 = 4;
+/// Connections to PostgreSQL that are never kept: one listens, one reads in a transaction, two write.
+const OTHERS: usize = 4;
 
 /// A pool whose connections stay with those who read. Cheap statements need no transaction, and no other connection than these.
 #[derive(Debug)]
@@ -84,13 +86,13 @@ impl Readers {
         Self { database, of }
     }
 
-    /// Half of the connections of a database. Of very few none is kept: others need them, too.
+    /// Half of the connections of a database. Of few, fewer are kept: others need them, too.
     pub(super) fn postgres(database: DatabaseConnection, connections: u32, acquire_max: Duration) -> Self {
         let readers = connections.div_ceil(2) as usize;
         let of = Of::Postgres(Kept {
             pool: database.get_postgres_connection_pool().clone(),
             turns: Semaphore::new(readers),
-            kept_max: if connections < KEEPING_CONNECTIONS_MIN { 0 } else { readers },
+            kept_max: readers.min((connections as usize).saturating_sub(OTHERS)),
             acquire_max,
             idle: Mutex::default(),
         });
@@ -131,10 +133,13 @@ impl<DB: Database> Kept<DB> {
         let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
         let kept = self.idle().pop();
-        if let Some(Idle { mut connection, taken_at, used_at }) = kept
-            && (used_at.elapsed() < TRUSTED || connection.ping().await.is_ok())
-        {
-            return Ok(Taken { connection, taken_at, _turn: turn });
+        if let Some(Idle { mut connection, taken_at, used_at }) = kept {
+            let is_there = used_at.elapsed() < TRUSTED
+                || matches!(tokio::time::timeout(ANSWER_MAX, connection.ping()).await, Ok(Ok(())));
+            if is_there {
+                return Ok(Taken { connection, taken_at, _turn: turn });
+            }
+            connection.close_on_drop(); // the pool would ask it once more, and wait for ever
         }
         let connection = self.pool.acquire().await.map_err(not_acquired)?;
         Ok(Taken { connection, taken_at: Instant::now(), _turn: turn })
@@ -143,11 +148,9 @@ impl<DB: Database> Kept<DB> {
     /// Keeps a connection that has done its work. Those that have not go back to the pool, which looks what they are worth.
     fn keep(&self, taken: Taken<'_, DB>) {
         let used_at = Instant::now();
-        if self.turns.is_closed() || taken.taken_at.elapsed() > KEPT_MAX {
-            return;
-        }
         let mut idle = self.idle();
-        if idle.len() >= self.kept_max {
+        let is_old = taken.taken_at.elapsed() > KEPT_MAX;
+        if is_old || idle.len() >= self.kept_max || self.turns.is_closed() {
             return;
         }
         idle.push(Idle { connection: taken.connection, taken_at: taken.taken_at, used_at });

@@ -29,6 +29,8 @@ const HITS_MAX: usize = 500;
 const UNSAMPLED_SECONDS_MAX: i64 = 1 << 16;
 /// The narrowest windows of a sample.
 const SAMPLES: i64 = 16;
+/// More hits than this, as a sample has it, are not looked at together.
+const SAMPLED_HITS_MAX: i64 = 4_096;
 /// How often one search looks into the index. Who filters common words by what few have asks for more: those hits are found
 /// among all that have the words.
 const LOOKS_MAX: usize = 80;
@@ -125,14 +127,17 @@ impl Reader<'_> {
         Ok(nearest.first().map(|(time,)| (time.timestamp().clamp(0, SECOND_MAX), furthest)))
     }
 
-    /// Whether a small sample of wide windows has hits: then all of them have too many to look at.
+    /// Whether wide windows have too many hits to look at, as a small sample of them has it.
     async fn is_full_of_hits(&self, sought: &Sought<'_>, windows: &Windows) -> Result<bool> {
         let seconds = windows.seconds();
         if seconds.end() - seconds.start() < UNSAMPLED_SECONDS_MAX {
             return Ok(false);
         }
-        let hit = self.hits_with_one_of(windows.samples(), sought).limit(1).take();
-        Ok(self.connection().query_one(&hit).await.map_err(failed)?.is_some())
+        let sampled_seconds = SAMPLES << WIDTHS[0];
+        let too_many = (SAMPLED_HITS_MAX * sampled_seconds / (seconds.end() - seconds.start())).max(1);
+        let hits = self.hits_with_one_of(windows.samples(), sought).limit(too_many.cast_unsigned()).take();
+        let hits = self.connection().query_all(&hits).await.map_err(failed)?;
+        Ok(hits.len() as i64 == too_many)
     }
 
     /// Some executions of these windows that have the words, of which nothing else is known. One more than [`HITS_MAX`]
