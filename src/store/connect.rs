@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
 use super::failure::failed;
-use super::readers::Readers;
+use super::readers::{ACQUIRE_MAX, Readers, TRUSTED};
 use super::together::Line;
 use super::{Pools, Store, write_options};
 use crate::auth::tenant_sql;
@@ -23,12 +23,8 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 /// cache and prepared statements of its own.
 const SQLITE_READERS_PER_CORE: usize = 2;
 const SQLITE_READERS: std::ops::RangeInclusive<u32> = 4..=16;
-/// How long a request waits for a free connection.
-const ACQUIRE_MAX: Duration = Duration::from_secs(10);
 /// How long PostgreSQL may work on one statement.
 const STATEMENT_SECONDS_MAX: u64 = 30;
-/// A connection that was used so shortly before is not asked whether it is still there, which is a round trip.
-const POSTGRES_TRUSTED: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another process that holds the write lock.
 const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 /// Pages that each connection keeps; the system keeps the rest of the file.
@@ -62,7 +58,7 @@ impl Store {
                 let connections = connections_max.unwrap_or(POSTGRES_CONNECTIONS_MAX);
                 let pool = connect_postgres(url.expose(), connections).await?;
                 Pools {
-                    read: Readers::postgres(pool.clone(), connections, ACQUIRE_MAX),
+                    read: Readers::postgres(pool.clone(), connections),
                     background: pool.clone(),
                     write: pool,
                     dialect: Dialect::Postgres,
@@ -143,8 +139,7 @@ async fn sqlite_readers(
         readers.clamp(*SQLITE_READERS.start(), *SQLITE_READERS.end())
     });
     // One more, for what reads in a transaction: a recount.
-    let connections = readers + 1;
-    Ok(Readers::sqlite(connect_sqlite(path, synchronous, connections).await?, connections, ACQUIRE_MAX))
+    Ok(Readers::sqlite(connect_sqlite(path, synchronous, readers + 1).await?, readers))
 }
 
 async fn connect_sqlite(
@@ -185,7 +180,7 @@ async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseCon
     let mut options = common(ConnectOptions::new(url), connections_max);
     options
         .set_application_name("runledger")
-        .test_before_acquire_if_idle_for(POSTGRES_TRUSTED)
+        .test_before_acquire_if_idle_for(TRUSTED)
         .statement_timeout(Duration::from_secs(STATEMENT_SECONDS_MAX))
         .map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX));
     sea_orm::Database::connect(options).await.map_err(cannot_open)

@@ -17,8 +17,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Database, Executor as _, Pool, Postgres, Sqlite};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A connection that was used so shortly before is not asked whether it is still there.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// How long a request waits for a free connection.
+pub(super) const ACQUIRE_MAX: Duration = Duration::from_secs(10);
+/// A connection that was used so shortly before is not asked whether it is still there, which is a round trip.
+pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// How long it may take to answer: one that a network has forgotten never does.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// One that is not needed for so long goes back to the pool, which closes it some time later.
@@ -27,9 +29,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const KEPT_MAX: Duration = Duration::from_secs(600);
 
 /// Connections to PostgreSQL that are never kept: one listens, one reads in a transaction, two write.
-const OTHERS: usize = 4;
+const OTHERS: u32 = 4;
 
-/// A pool whose connections stay with those who read. Cheap statements need no transaction, and no other connection than these.
+/// A pool whose connections stay with those who read.
 #[derive(Debug)]
 pub(super) struct Readers {
     /// All connections, also for others.
@@ -55,7 +57,6 @@ struct Kept<DB: Database> {
     /// How many may read at once.
     turns: Semaphore,
     kept_max: usize,
-    acquire_max: Duration,
     /// The one that was used last comes last, and is used first.
     idle: Mutex<Vec<Idle<DB>>>,
 }
@@ -73,30 +74,18 @@ struct Taken<'k, DB: Database> {
 }
 
 impl Readers {
-    /// All connections of a database but one, which is for what reads in a transaction.
-    pub(super) fn sqlite(database: DatabaseConnection, connections: u32, acquire_max: Duration) -> Self {
-        let readers = connections - 1;
-        let of = Of::Sqlite(Kept {
-            pool: database.get_sqlite_connection_pool().clone(),
-            turns: Semaphore::new(readers as usize),
-            kept_max: readers as usize,
-            acquire_max,
-            idle: Mutex::default(),
-        });
-        Self { database, of }
+    /// So many connections, all of them kept. The pool must have more, for what reads in a transaction.
+    pub(super) fn sqlite(database: DatabaseConnection, readers: u32) -> Self {
+        let pool = database.get_sqlite_connection_pool().clone();
+        Self { of: Of::Sqlite(Kept::of(pool, readers, readers)), database }
     }
 
     /// Half of the connections of a database. Of few, fewer are kept: others need them, too.
-    pub(super) fn postgres(database: DatabaseConnection, connections: u32, acquire_max: Duration) -> Self {
-        let readers = connections.div_ceil(2) as usize;
-        let of = Of::Postgres(Kept {
-            pool: database.get_postgres_connection_pool().clone(),
-            turns: Semaphore::new(readers),
-            kept_max: readers.min((connections as usize).saturating_sub(OTHERS)),
-            acquire_max,
-            idle: Mutex::default(),
-        });
-        Self { database, of }
+    pub(super) fn postgres(database: DatabaseConnection, connections: u32) -> Self {
+        let readers = connections.div_ceil(2);
+        let kept_max = readers.min(connections.saturating_sub(OTHERS));
+        let pool = database.get_postgres_connection_pool().clone();
+        Self { of: Of::Postgres(Kept::of(pool, readers, kept_max)), database }
     }
 
     /// How many connections are open, and how many of them nobody uses.
@@ -124,13 +113,22 @@ impl<DB: Database> fmt::Debug for Kept<DB> {
 }
 
 impl<DB: Database> Kept<DB> {
+    fn of(pool: Pool<DB>, readers: u32, kept_max: u32) -> Self {
+        let turns = Semaphore::new(readers as usize);
+        Self { pool, turns, kept_max: kept_max as usize, idle: Mutex::default() }
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle<DB>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn take(&self) -> Result<Taken<'_, DB>, DbErr> {
-        let turn = tokio::time::timeout(self.acquire_max, self.turns.acquire()).await;
-        let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+        let taken = tokio::time::timeout(ACQUIRE_MAX, self.take_in_turn()).await;
+        taken.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?
+    }
+
+    async fn take_in_turn(&self) -> Result<Taken<'_, DB>, DbErr> {
+        let turn = self.turns.acquire().await;
         let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
         let kept = self.idle().pop();
         if let Some(Idle { mut connection, taken_at, used_at }) = kept {

@@ -31,8 +31,8 @@ impl Deletion {
         if self.0.finished_at.is_some() { DeletionState::Done } else { DeletionState::Running }
     }
 
-    /// How many executions match. They are looked for when it is asked for, and it deletes these and no others; of some
-    /// hundred thousand or more some are still looked for after the answer.
+    /// How many executions match. They are looked for when it is asked for, and it deletes these and no others; of very
+    /// many some are still looked for after the answer.
     fn matched(&self) -> BigInt {
         BigInt(self.0.matched)
     }

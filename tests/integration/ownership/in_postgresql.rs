@@ -41,22 +41,24 @@ async fn a_direct_connection_sees_the_same_executions_as_the_api(server: Server)
     }
 }
 
-async fn a_direct_connection_sees_the_same_code_agents_as_the_api(server: Server) {
-    let (team, other) = (Team::of(&server), Team::of(&server));
-    let create = "mutation ($name: String!) {
-        createCodeAgent(input: { name: $name, language: \"json\", source: \"[1]\" }) { codeAgent { id } }
-    }";
-    for client in [&team.owner, &team.colleague, &team.stranger, &other.owner] {
-        client.query(create, json!({ "name": unique("agent") })).await;
-    }
-    let mut connection = connect(&server).await;
-    for claims in [
+/// Two who see their own, two who see a whole tenant or nothing of it, and one who sees all tenants.
+fn readers(team: &Team, other: &Team) -> [Claims; 5] {
+    [
         team.owner_claims(),
         Claims::admin(Team::ADMIN, &team.org),
         other.owner_claims(),
         Claims::member("nobody", &unique("org")),
         Claims::service(Team::SERVICE),
-    ] {
+    ]
+}
+
+async fn a_direct_connection_sees_the_same_code_agents_as_the_api(server: Server) {
+    let (team, other) = (Team::of(&server), Team::of(&server));
+    for client in [&team.owner, &team.colleague, &team.stranger, &other.owner] {
+        client.new_code_agent(&unique("agent"), "[1]").await;
+    }
+    let mut connection = connect(&server).await;
+    for claims in readers(&team, &other) {
         become_user(&mut connection, &claims.json()).await;
         let list = "{ codeAgents(first: 200) { nodes { id latestVersion { source } } } }";
         let list = server.client(&claims).query(list, json!({})).await;
@@ -78,13 +80,7 @@ async fn a_direct_connection_sees_the_same_generations_as_the_api(server: Server
         client.save_any().await;
     }
     let mut connection = connect(&server).await;
-    for claims in [
-        team.owner_claims(),
-        Claims::admin(Team::ADMIN, &team.org),
-        other.owner_claims(),
-        Claims::member("nobody", &unique("org")),
-        Claims::service(Team::SERVICE),
-    ] {
+    for claims in readers(&team, &other) {
         become_user(&mut connection, &claims.json()).await;
         let list = "{ projects { nodes { generations { nodes { id } } } } }";
         let list = server.client(&claims).query(list, json!({})).await;
