@@ -61,8 +61,8 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         .map_err(|error| Error::internal(format!("cannot listen on {}: {error}", config.listen)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
     let wakeups = Wakeups::default();
-    let (appender, calls) = Appender::new();
-    let (writer, writes) = Writer::new();
+    let (appender, calls) = Appender::new(store.writers());
+    let (writer, writes) = Writer::new(store.writers());
     let (health, archive_health) = watch::channel(Health::default());
     let (analytics, telling) = match &config.posthog {
         Some(posthog) => {
@@ -104,9 +104,14 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     workers.spawn(jobs::clean(tools.clone(), now(), config.storage.cache.cleanup_interval_hours));
     let archive_after = TimeDelta::seconds(config.logs.flush_interval_seconds.into());
     let gate = Gate::default();
-    let mut appending =
-        tokio::spawn(append_in_groups(calls, store.clone(), wakeups.clone(), archive_after, gate.clone()));
-    let mut writing = tokio::spawn(write_in_groups(writes, store.clone(), wakeups.clone()));
+    let mut storing = JoinSet::new();
+    for calls in calls {
+        let (store, wakeups, gate) = (store.clone(), wakeups.clone(), gate.clone());
+        storing.spawn(append_in_groups(calls, store, wakeups, archive_after, gate));
+    }
+    for writes in writes {
+        storing.spawn(write_in_groups(writes, store.clone(), wakeups.clone()));
+    }
     let (stop_archiving, archiving_stopped) = watch::channel(false);
     let archiver = Archiver {
         store: store.clone(),
@@ -135,8 +140,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         signal = told_to_stop() => signal,
         // A worker that dies takes the process down: half a server helps nobody.
         _ = workers.join_next() => Err(Error::internal("a background task has ended")),
-        _ = &mut appending => Err(Error::internal("the task that appends log lines has ended")),
-        _ = &mut writing => Err(Error::internal("the task that writes executions has ended")),
+        _ = storing.join_next() => Err(Error::internal("a task that stores executions or log lines has ended")),
         _ = &mut archiving => Err(Error::internal("the task that archives log lines has ended")),
         ended = &mut server => Err(Error::internal(format!("the listener has ended: {ended:?}"))),
     };
@@ -154,11 +158,8 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
         server.abort();
     }
     // The last way in is gone with the router, so what was let in gets stored and the tasks end.
-    for storing in [appending, writing] {
-        if !storing.is_finished() {
-            let _ = tokio::time::timeout(Duration::from_secs(STORE_SECONDS_MAX), storing).await;
-        }
-    }
+    let stored = async { while storing.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(STORE_SECONDS_MAX), stored).await;
     stop_archiving.send_replace(true);
     if !archiving.is_finished() {
         // What is not archived by then waits in the database for the next start.

@@ -4,8 +4,11 @@
 //! A failed commit is never tried again: nobody knows whether it was carried out, and a call could be stored twice.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::error::{Code, Error, Result};
 
@@ -41,11 +44,37 @@ pub trait StoreGroup: Sync {
     ) -> impl Future<Output = Result<Vec<Result<Self::Answer>>, GroupFailure>> + Send;
 }
 
+/// Channels side by side, each for one task: calls about the same thing take the same one, and stay in order.
+#[derive(Debug)]
+pub struct Lanes<T>(Arc<[mpsc::Sender<T>]>);
+
+impl<T> Lanes<T> {
+    /// So many channels, in which `waiting_max` calls may wait; further ones wait to be let in.
+    pub fn new(count: NonZeroUsize, waiting_max: usize) -> (Self, Vec<mpsc::Receiver<T>>) {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..count.get()).map(|_| mpsc::channel(waiting_max / count)).unzip();
+        (Self(senders.into()), receivers)
+    }
+
+    /// The one for calls about `id`.
+    pub fn of(&self, id: Uuid) -> &mpsc::Sender<T> {
+        // Of all kinds of ids the last bytes are random.
+        let [.., last] = *id.as_bytes();
+        &self.0[usize::from(last) % self.0.len()]
+    }
+}
+
+impl<T> Clone for Lanes<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 /// The way in. Cheap to clone.
 #[derive(Debug)]
-pub struct Entrance<C, A>(mpsc::Sender<Waiting<C, A>>);
+pub struct Entrance<C, A>(Lanes<Waiting<C, A>>);
 
-/// The task's end of the way in.
+/// One task's end of the way in.
 #[derive(Debug)]
 pub struct Calls<C, A>(mpsc::Receiver<Waiting<C, A>>);
 
@@ -55,10 +84,10 @@ struct Waiting<C, A> {
     answer: oneshot::Sender<Result<A>>,
 }
 
-/// Makes the two ends; [`store_in_groups`] takes the second.
-pub fn entrance<C, A>() -> (Entrance<C, A>, Calls<C, A>) {
-    let (sender, receiver) = mpsc::channel(WAITING_CALLS_MAX);
-    (Entrance(sender), Calls(receiver))
+/// Makes both ends; each of the second is for a [`store_in_groups`].
+pub fn entrance<C, A>(lanes: NonZeroUsize) -> (Entrance<C, A>, Vec<Calls<C, A>>) {
+    let (lanes, receivers) = Lanes::new(lanes, WAITING_CALLS_MAX);
+    (Entrance(lanes), receivers.into_iter().map(Calls).collect())
 }
 
 impl<C, A> Clone for Entrance<C, A> {
@@ -68,14 +97,14 @@ impl<C, A> Clone for Entrance<C, A> {
 }
 
 impl<C, A> Entrance<C, A> {
-    /// Stores a call. Once this returns `Ok` it is durable.
+    /// Stores a call about `id`. Once this returns `Ok` it is durable.
     ///
     /// # Errors
     /// What refuses the call; `UNAVAILABLE` when the server is shutting down.
-    pub async fn store(&self, call: C) -> Result<A> {
+    pub async fn store(&self, id: Uuid, call: C) -> Result<A> {
         let stopped = || Error::Unavailable { message: "the server is shutting down".into(), cause: None };
         let (answer, answered) = oneshot::channel();
-        self.0.send(Waiting { call, answer }).await.map_err(|_| stopped())?;
+        self.0.of(id).send(Waiting { call, answer }).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
 }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// How long a connection may take for the head of a request, also for that of the next one.
 const HEAD_SECONDS_MAX: u64 = 30;
@@ -30,7 +29,7 @@ pub(super) struct Place(#[expect(dead_code, reason = "held, not read")] Arc<Owne
 /// Serves until `stopped`, then lets requests that are under way end.
 pub async fn listen(listener: TcpListener, router: Router, stopped: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(usize::try_from(places()).unwrap_or(Semaphore::MAX_PERMITS)));
-    let connections = GracefulShutdown::new();
+    let (stop, stopping) = watch::channel(());
     let mut stopped = std::pin::pin!(stopped);
     loop {
         let next = async {
@@ -41,7 +40,7 @@ pub async fn listen(listener: TcpListener, router: Router, stopped: impl Future<
         tokio::select! {
             () = &mut stopped => break,
             next = next => match next {
-                Some((place, Ok((stream, _)))) => serve(stream, place, &router, &connections),
+                Some((place, Ok((stream, _)))) => serve(stream, place, &router, stopping.clone()),
                 Some((_, Err(error))) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -50,24 +49,37 @@ pub async fn listen(listener: TcpListener, router: Router, stopped: impl Future<
             }
         }
     }
-    drop(listener);
-    drop(router);
-    connections.shutdown().await;
+    drop((listener, router, stopping));
+    stop.send_replace(());
+    // Each connection has one of the other ends.
+    stop.closed().await;
 }
 
-fn serve(stream: TcpStream, place: OwnedSemaphorePermit, router: &Router, connections: &GracefulShutdown) {
+fn serve(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    router: &Router,
+    mut stopping: watch::Receiver<()>,
+) {
     // Small answers go out at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let service = TowerToHyperService::new(router.clone().layer(Extension(Place(Arc::new(place)))));
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    let connection = connections.watch(connection);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error, "a connection ended early");
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            _ = stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
         }
     });
 }

@@ -1,6 +1,7 @@
 //! Group commit of log lines: one task collects the calls that wait and stores them in one transaction.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::domain::limits::{APPEND_GROUP_BYTES_MAX, APPEND_WAITING_BYTES_MAX, LI
 use crate::domain::stream::StreamKind;
 use crate::error::{Error, Result};
 use crate::event::{AppendedHere, Topic, Wakeups};
-use crate::grouping::{GroupFailure, StoreGroup, store_calls};
+use crate::grouping::{GroupFailure, Lanes, StoreGroup, store_calls};
 use crate::monitor;
 use crate::store::{Append, Appended, LogChunk, Store};
 
@@ -27,7 +28,7 @@ const GROUP_LINES_MAX: usize = 20_000;
 /// The way in. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Appender {
-    calls: mpsc::Sender<Waiting>,
+    lanes: Lanes<Waiting>,
     /// One permit per byte that waits or is being stored.
     bytes: Arc<Semaphore>,
 }
@@ -40,16 +41,16 @@ struct Waiting {
     bytes: OwnedSemaphorePermit,
 }
 
-/// The task's end of the way in.
+/// One task's end of the way in.
 #[derive(Debug)]
 pub struct Calls(mpsc::Receiver<Waiting>);
 
 impl Appender {
-    /// Makes the two ends; [`append_in_groups`] takes the second.
-    pub fn new() -> (Self, Calls) {
-        let (sender, receiver) = mpsc::channel(WAITING_CALLS_MAX);
+    /// Makes both ends; each of the second is for an [`append_in_groups`].
+    pub fn new(lanes: NonZeroUsize) -> (Self, Vec<Calls>) {
+        let (lanes, receivers) = Lanes::new(lanes, WAITING_CALLS_MAX);
         let bytes = Arc::new(Semaphore::new(APPEND_WAITING_BYTES_MAX.to_usize()));
-        (Self { calls: sender, bytes }, Calls(receiver))
+        (Self { lanes, bytes }, receivers.into_iter().map(Calls).collect())
     }
 
     /// Stores a call's lines. Once this returns `Ok` they are durable.
@@ -64,7 +65,8 @@ impl Appender {
         let bytes = u32::try_from(bytes).map_err(Error::internal)?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| stopped())?;
         let (answer, answered) = oneshot::channel();
-        self.calls.send(Waiting { call, answer, bytes }).await.map_err(|_| stopped())?;
+        let lane = self.lanes.of(call.execution_id);
+        lane.send(Waiting { call, answer, bytes }).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
 }

@@ -1,9 +1,11 @@
 //! What SQLite and PostgreSQL spell differently. Nothing else in the store asks which one it is.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
-use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
+use sea_orm::{ColumnTrait, Condition, DbBackend, Iden, Statement};
 use uuid::Uuid;
 
+use super::arrays;
+use super::scoped::of_executions;
 use crate::domain::text::hex;
 
 /// Which database it is.
@@ -33,6 +35,14 @@ impl Dialect {
         match self {
             Self::Sqlite => DbBackend::Sqlite,
             Self::Postgres => DbBackend::Postgres,
+        }
+    }
+
+    /// Whose tenant and id are among these, through the index of both.
+    pub(super) fn among<C: ColumnTrait>(self, tenant: C, id: C, keys: &[(String, Uuid)]) -> Condition {
+        match self {
+            Self::Sqlite => of_executions(tenant, id, keys),
+            Self::Postgres => Condition::all().add(arrays::among(tenant, id, keys)),
         }
     }
 

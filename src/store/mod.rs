@@ -41,6 +41,7 @@
 //! What workers do for all tenants is a closed list of named operations in `system`.
 
 mod archive;
+mod arrays;
 mod arrivals;
 mod by_id;
 mod code_agents;
@@ -66,6 +67,7 @@ mod system;
 mod together;
 mod write;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -105,6 +107,8 @@ use dialect::Dialect;
 use failure::failed;
 use readers::{Connection, Readers};
 use together::Line;
+
+const POSTGRES_WRITERS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -188,6 +192,12 @@ impl Store {
         let write = self.0.write.get_sqlite_connection_pool();
         show("read", self.0.read.connections());
         show("write", (write.size(), write.num_idle()));
+    }
+
+    /// How many transactions that store what calls bring are worth having at once: on PostgreSQL one is carried out while
+    /// another waits for the disk, SQLite has one writer.
+    pub fn writers(&self) -> NonZeroUsize {
+        if self.0.dialect.is_postgres() { POSTGRES_WRITERS } else { NonZeroUsize::MIN }
     }
 
     /// The pool to listen on for wake-ups from other processes; `None` on SQLite, which has none.

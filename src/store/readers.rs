@@ -28,8 +28,8 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// So does one that has been out of the pool for so long: the pool replaces those that have become old.
 const KEPT_MAX: Duration = Duration::from_secs(600);
 
-/// Connections to PostgreSQL that are never kept: one listens, one reads in a transaction, two write.
-const OTHERS: u32 = 4;
+/// Connections to PostgreSQL that are never kept: one listens, one reads in a transaction, four write.
+const OTHERS: u32 = 6;
 
 /// A pool whose connections stay with those who read.
 #[derive(Debug)]

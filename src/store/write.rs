@@ -6,14 +6,14 @@ use sea_orm::{
     Condition, ConnectionTrait as _, DbErr, EntityTrait, QueryFilter as _, QueryTrait as _, TryGetable,
 };
 
-use super::WriteTx;
+use super::{WriteTx, arrays};
 use super::failure::failed;
 use crate::error::Result;
 
 /// Rows that one statement names: SQLite takes 500 parts of a union.
 pub(super) const INSERT_ROWS_MAX: usize = 500;
 
-/// Rows of one insert: PostgreSQL takes 65,535 parameters, SQLite 32,766, and the widest table has 32 columns.
+/// Rows of one insert: SQLite takes 32,766 parameters, and the widest table has 32 columns.
 const ROWS_AT_ONCE: usize = 256;
 
 /// Parts of which each has one of a few sizes, so that the statements for them stay prepared.
@@ -25,13 +25,21 @@ pub(super) fn in_powers_of_two<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> 
     })
 }
 
-/// Inserts rows, in as many statements as their number has powers of two.
+/// Inserts rows: on PostgreSQL in one statement, on SQLite in as many as their number has powers of two.
 #[expect(clippy::disallowed_methods, reason = "the one place that inserts; callers stamp the rows")]
 pub(super) async fn insert_many<E: EntityTrait>(
     tx: &WriteTx,
     rows: Vec<E::ActiveModel>,
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    if tx.dialect.is_postgres() {
+        let insert = arrays::insert::<E>(rows, on_conflict.as_ref())?;
+        tx.inner.execute_raw(tx.dialect.backend().build(&insert)).await?;
+        return Ok(());
+    }
     for rows in in_powers_of_two(rows) {
         let mut insert = E::insert_many(rows);
         if let Some(on_conflict) = &on_conflict {
@@ -50,9 +58,17 @@ pub(super) async fn insert_new<E: EntityTrait, A: TryGetable, B: TryGetable>(
     columns: [E::Column; 2],
 ) -> Result<Vec<(A, B)>> {
     let mut inserted = Vec::with_capacity(rows.len());
-    for rows in in_powers_of_two(rows) {
-        let insert = E::insert_many(rows);
-        let mut query = insert.on_conflict(OnConflict::new().do_nothing().to_owned()).into_query();
+    if rows.is_empty() {
+        return Ok(inserted);
+    }
+    let on_conflict = OnConflict::new().do_nothing().to_owned();
+    let queries = if tx.dialect.is_postgres() {
+        vec![arrays::insert::<E>(rows, Some(&on_conflict)).map_err(failed)?]
+    } else {
+        let insert = |rows| E::insert_many(rows).on_conflict(on_conflict.clone()).into_query();
+        in_powers_of_two(rows).map(insert).collect()
+    };
+    for mut query in queries {
         query.returning(Query::returning().columns(columns));
         let statement = tx.dialect.backend().build(&query);
         for row in tx.inner.query_all_raw(statement).await.map_err(failed)? {

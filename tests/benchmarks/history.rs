@@ -2,9 +2,9 @@
 //!
 //! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS]`, by default all with 1,000,000. It prints for each
 //! request the median and the 95th percentile on the large database and the ratio of the medians, large to small; then an
-//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two minutes, and for
-//! two more without others. One caller, one request at a time; the server, the database and the caller share the machine. `POSTGRES_SHARED_BUFFERS` gives
-//! PostgreSQL more memory than the 64 MB that are enough for tests.
+//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two minutes, for two
+//! without others, and for two more with them. One caller, one request at a time; the server, the database and the caller
+//! share the machine. `POSTGRES_SHARED_BUFFERS` gives PostgreSQL more memory than the 64 MB that are enough for tests.
 //!
 //! The generator takes executions that the API has recorded and copies them in SQL, each copy at another time of the last
 //! year, with an id of that time; their words come with them, the indexes are built afterwards, and `runledger recompute`
@@ -383,37 +383,46 @@ async fn deletion(team: &Team, executions: usize) {
     let deletion = data["deleteExecutions"]["deletion"]["id"].clone();
     println!("  deleting {} began within {:.1} s", executions / 10, began.elapsed().as_secs_f64());
     let progress = "query ($id: ID!) { deletion(id: $id) { state deleted } }";
-    let mut busy = Others::default();
     let state = async || team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
+    let first = beside_others(team, &id, &quiet, &state).await;
+    let began = Instant::now();
+    let more = loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let now = state().await;
+        if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
+            break now["deleted"].as_u64().expect("a number") - first;
+        }
+    };
+    println!("  {more} in {:.0} s without others", began.elapsed().as_secs_f64());
+    // Of many, all are on the list by now.
+    beside_others(team, &id, &quiet, &state).await;
+    println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
+}
+
+/// What others wait for while a deletion goes on; how many it has deleted by then.
+async fn beside_others(team: &Team, id: &str, quiet: &Others, state: &impl AsyncFn() -> Value) -> u64 {
+    let mut busy = Others::default();
+    let began = Instant::now();
     let deleted = loop {
-        busy.go_on(&team.owner, &id).await;
+        busy.go_on(&team.owner, id).await;
         let now = state().await;
         if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
             break now["deleted"].as_u64().expect("a number");
         }
     };
     println!(
-        "  {deleted} deleted in {:.0} s, of others meanwhile p50, p99 and its ratio to before:",
+        "  {deleted} deleted after another {:.0} s, of others meanwhile p50, p99 and its ratio to before:",
         began.elapsed().as_secs_f64()
     );
-    for (name, quiet, busy) in [("read", quiet.reads, busy.reads), ("append", quiet.appends, busy.appends)] {
-        let (before, meanwhile) = (quantile(&quiet, 0.99), quantile(&busy, 0.99));
+    for (name, quiet, busy) in [("read", &quiet.reads, &busy.reads), ("append", &quiet.appends, &busy.appends)] {
+        let (before, meanwhile) = (quantile(quiet, 0.99), quantile(busy, 0.99));
         println!(
             "    {name:8} {:9.2} ms {meanwhile:9.2} ms {:7.2}",
-            quantile(&busy, 0.5),
+            quantile(busy, 0.5),
             meanwhile / before
         );
     }
-    let began = Instant::now();
-    let more = loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        let now = state().await;
-        if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
-            break now["deleted"].as_u64().expect("a number") - deleted;
-        }
-    };
-    println!("  {more} in {:.0} s without others", began.elapsed().as_secs_f64());
-    println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
+    deleted
 }
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! Starts and changes of executions, stored in groups: what waits together is committed together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ const BYTES_PER_EXECUTION: usize = 4 * 1024;
 #[derive(Debug, Clone)]
 pub struct Writer(Entrance<Write, Written>);
 
-/// The task's end of the way in.
+/// One task's end of the way in.
 #[derive(Debug)]
 pub struct Writes(Calls<Write, Written>);
 
@@ -57,15 +58,15 @@ pub(super) struct Changed {
 }
 
 impl Writer {
-    /// Makes the two ends; [`write_in_groups`] takes the second.
-    pub fn new() -> (Self, Writes) {
-        let (entrance, calls) = grouping::entrance();
-        (Self(entrance), Writes(calls))
+    /// Makes both ends; each of the second is for a [`write_in_groups`].
+    pub fn new(lanes: NonZeroUsize) -> (Self, Vec<Writes>) {
+        let (entrance, calls) = grouping::entrance(lanes);
+        (Self(entrance), calls.into_iter().map(Writes).collect())
     }
 
     /// Starts an execution; `false` when its id is taken, by whomever.
     pub(super) async fn start(&self, stamp: Stamp, new: NewExecution) -> Result<bool> {
-        match self.0.store(Write::Start { stamp, new: Box::new(new) }).await? {
+        match self.0.store(new.row.id, Write::Start { stamp, new: Box::new(new) }).await? {
             Written::Started(is_new) => Ok(is_new),
             Written::Changed(_) => Err(Error::internal("a start was answered as a change")),
         }
@@ -77,7 +78,8 @@ impl Writer {
         viewer: Viewer,
         changes: Vec<(String, Change)>,
     ) -> Result<Vec<Changed>> {
-        match self.0.store(Write::Change { viewer, changes }).await? {
+        let first = changes.first().map_or_else(Uuid::nil, |(_, change)| change.id);
+        match self.0.store(first, Write::Change { viewer, changes }).await? {
             Written::Changed(changed) => Ok(changed),
             Written::Started(_) => Err(Error::internal("a change was answered as a start")),
         }

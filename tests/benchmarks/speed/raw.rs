@@ -89,6 +89,10 @@ macro_rules! write {
 }
 
 impl Raw {
+    pub(crate) async fn nothing(&mut self) {
+        assert_eq!(read!(self; "SELECT 1"), 1);
+    }
+
     pub(crate) async fn by_id(&mut self, tenant: &Tenant, id: Uuid) {
         let rows = read!(self;
             "SELECT id, name, status, mode, workflow_id, workflow_run_id, project_key, owner_id, created_at, started_at,

@@ -1,0 +1,109 @@
+//! Many rows in one statement of PostgreSQL, however many they are: each column is one parameter, an array. The text is the
+//! same for any number of rows, so it stays prepared. <https://www.postgresql.org/docs/current/functions-array.html>
+
+use sea_orm::sea_query::{
+    ArrayType, Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query, SelectStatement, Value,
+};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iden as _, Iterable as _};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// Says of each row, by a bit for each column, what is null: SeaORM's arrays have no nulls.
+const NULLS: &str = "nulls";
+
+/// An insert of rows, which all set the same columns.
+pub(super) fn insert<E: EntityTrait>(
+    mut rows: Vec<E::ActiveModel>,
+    on_conflict: Option<&OnConflict>,
+) -> Result<InsertStatement, DbErr> {
+    let mut arrays = Query::select();
+    let mut select = Query::select();
+    let mut columns = Vec::new();
+    let mut nulls = vec![0_i64; rows.len()];
+    for column in E::Column::iter() {
+        let mut values = Vec::with_capacity(rows.len());
+        for row in &mut rows {
+            if let ActiveValue::Set(value) | ActiveValue::Unchanged(value) = row.take(column) {
+                values.push(value);
+            }
+        }
+        if values.is_empty() {
+            continue;
+        }
+        if values.len() != rows.len() {
+            return Err(DbErr::Custom(format!("some rows leave {} out", column.unquoted())));
+        }
+        let bit = 1_i64 << columns.len();
+        let array = Array::of(values, |row| nulls[row] |= bit)?;
+        arrays.expr_as(array.unnest(), column);
+        select.expr(if column.def().is_null() {
+            Expr::cust(format!("CASE WHEN ({NULLS} & {bit}) = 0 THEN \"{}\" END", column.unquoted()))
+        } else {
+            Expr::col(column)
+        });
+        columns.push(column);
+    }
+    let nulls = nulls.into_iter().map(|bits| Value::BigInt(Some(bits))).collect();
+    arrays.expr_as(Array::of(nulls, |_| ())?.unnest(), NULLS);
+    select.from_subquery(arrays, "given");
+
+    let mut insert = Query::insert();
+    insert.into_table(E::default().table_ref()).columns(columns);
+    insert.select_from(select).map_err(|error| DbErr::Custom(error.to_string()))?;
+    if let Some(on_conflict) = on_conflict {
+        insert.on_conflict(on_conflict.clone());
+    }
+    Ok(insert)
+}
+
+/// Whose tenant and id are among these.
+pub(super) fn among<C: ColumnTrait>(tenant: C, id: C, keys: &[(String, Uuid)]) -> Expr {
+    let (tenants, ids): (Vec<_>, Vec<_>) = keys.iter().cloned().unzip();
+    let mut given = SelectStatement::new();
+    given.expr(unnest("text[]", tenants.into())).expr(unnest("uuid[]", ids.into()));
+    Expr::tuple([Expr::col(tenant), Expr::col(id)]).in_subquery(given)
+}
+
+/// The values of one column, none of them null.
+struct Array {
+    /// As PostgreSQL spells it.
+    of: &'static str,
+    values: Value,
+}
+
+impl Array {
+    /// Of values of one type, in which others take the place of nulls.
+    fn of(mut values: Vec<Value>, mut is_null: impl FnMut(usize)) -> Result<Self, DbErr> {
+        let first = values.first().ok_or_else(|| DbErr::Custom("there are no rows".into()))?;
+        let (of, of_type, any) = match first {
+            Value::Bool(_) => ("bool[]", ArrayType::Bool, Value::Bool(Some(false))),
+            Value::SmallInt(_) => ("int2[]", ArrayType::SmallInt, Value::SmallInt(Some(0))),
+            Value::Int(_) => ("int4[]", ArrayType::Int, Value::Int(Some(0))),
+            Value::BigInt(_) => ("int8[]", ArrayType::BigInt, Value::BigInt(Some(0))),
+            Value::Double(_) => ("float8[]", ArrayType::Double, Value::Double(Some(0.0))),
+            Value::String(_) => ("text[]", ArrayType::String, String::new().into()),
+            Value::Bytes(_) => ("bytea[]", ArrayType::Bytes, Vec::<u8>::new().into()),
+            Value::Uuid(_) => ("uuid[]", ArrayType::Uuid, Uuid::nil().into()),
+            Value::ChronoDateTimeUtc(_) => {
+                ("timestamptz[]", ArrayType::ChronoDateTimeUtc, Timestamp::UNIX_EPOCH.into())
+            }
+            other => return Err(DbErr::Custom(format!("{:?} has no array", other.array_type()))),
+        };
+        for (row, value) in values.iter_mut().enumerate() {
+            if *value == value.as_null() {
+                is_null(row);
+                *value = any.clone();
+            }
+        }
+        Ok(Self { of, values: Value::Array(of_type, Some(Box::new(values))) })
+    }
+
+    fn unnest(self) -> Expr {
+        unnest(self.of, self.values)
+    }
+}
+
+fn unnest(of: &'static str, values: Value) -> Expr {
+    Func::cust("unnest").arg(Expr::value(values).cast_as(of)).into()
+}
