@@ -55,12 +55,7 @@ pub async fn listen(listener: TcpListener, router: Router, stopped: impl Future<
     stop.closed().await;
 }
 
-fn serve(
-    stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    router: &Router,
-    mut stopping: watch::Receiver<()>,
-) {
+fn serve(stream: TcpStream, place: OwnedSemaphorePermit, router: &Router, mut stopping: watch::Receiver<()>) {
     // Small answers go out at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");

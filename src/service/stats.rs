@@ -11,9 +11,7 @@ use crate::domain::execution::Mode;
 use crate::domain::limits::{
     STATS_CHANGE_MILLISECONDS_MIN, STATS_PAGE_POINTS_MAX, STATS_POINTS_MAX, at_most,
 };
-use crate::domain::stats::{
-    self, Bucket, Figures, Point, Span, Subject, Totals, Width, buckets, percent, shown,
-};
+use crate::domain::stats::{self, Bucket, Figures, Point, Span, Subject, Totals, buckets, percent, shown};
 use crate::error::{Error, Result};
 use crate::event::Topic;
 use crate::store::{RegistryCounts, StatsOf, StatsQuery};
@@ -57,7 +55,7 @@ impl Service {
         self.require_statistics().await?;
         let as_of = now();
         let mut totals = vec![Totals::default(); how_many(query)];
-        for row in self.store.reader(viewer).statistics(query, Width::All).await? {
+        for row in self.store.statistics(viewer, query).await? {
             totals[row.of].add(row.mode, &row.figures);
         }
         Ok(Stats { as_of, totals })

@@ -53,6 +53,7 @@ impl Store {
                 has_statistics: AtomicBool::default(),
                 executions_by_id: Line::default(),
                 code_agents_by_id: Line::default(),
+                stats_of_code_agents: Line::default(),
             },
             Database::Postgres { url, connections_max } => {
                 let connections = connections_max.unwrap_or(POSTGRES_CONNECTIONS_MAX);
@@ -65,6 +66,7 @@ impl Store {
                     has_statistics: AtomicBool::default(),
                     executions_by_id: Line::default(),
                     code_agents_by_id: Line::default(),
+                    stats_of_code_agents: Line::default(),
                 }
             }
         };

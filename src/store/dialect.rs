@@ -26,6 +26,11 @@ pub(super) enum Unfolded<'t> {
     Anybody,
 }
 
+/// How far the statistics of every tenant are.
+fn place_of_all(column: &str) -> String {
+    format!("(SELECT {column} FROM statistic_state WHERE id = 1)")
+}
+
 impl Dialect {
     pub(super) fn is_postgres(self) -> bool {
         self == Self::Postgres
@@ -116,24 +121,27 @@ impl Dialect {
     /// The events that are not in the rows of the statistics yet, by an index: the place up to which they are is read in the
     /// same statement.
     pub(super) fn unfolded(self, of: Unfolded<'_>) -> Expr {
-        let of_all = |column: &str| format!("(SELECT {column} FROM statistic_state WHERE id = 1)");
-        let of_tenant = |tenant: &str, column: &str| {
-            let own =
-                format!("SELECT {column} FROM statistic_place AS place WHERE place.tenant_id = {tenant}");
-            format!("coalesce(({own}), {})", of_all(column))
-        };
         match of {
-            Unfolded::Anybody => Expr::cust(self.after(of_all)),
+            Unfolded::Anybody => Expr::cust(self.after(place_of_all)),
             // Nobody is behind the place of all.
             Unfolded::Each => {
-                let of_each = self.after(|column| of_tenant("change_event.tenant_id", column));
-                Expr::cust(format!("({} AND {of_each})", self.after(of_all)))
+                let of_each = self.unfolded_of("change_event.tenant_id");
+                Expr::cust(format!("({} AND {of_each})", self.after(place_of_all)))
             }
             Unfolded::Tenant(tenant_id) => {
                 let parameter = if self.is_postgres() { "$1" } else { "?" };
-                Expr::cust_with_values(self.after(|column| of_tenant(parameter, column)), [tenant_id])
+                Expr::cust_with_values(self.unfolded_of(parameter), [tenant_id])
             }
         }
+    }
+
+    /// The events that are not in the statistics of a tenant, which is a column or a parameter.
+    pub(super) fn unfolded_of(self, tenant: &str) -> String {
+        self.after(|column| {
+            let own =
+                format!("SELECT {column} FROM statistic_place AS place WHERE place.tenant_id = {tenant}");
+            format!("coalesce(({own}), {})", place_of_all(column))
+        })
     }
 
     /// The events after a place of which each column is an expression.

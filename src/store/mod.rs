@@ -125,9 +125,10 @@ struct Pools {
     dialect: Dialect,
     /// Whether the statistics have been seen to be complete: they stay so.
     has_statistics: AtomicBool,
-    /// Those who ask for executions by id, and for code agents.
+    /// Those who ask for executions by id, for code agents, and for the statistics of code agents.
     executions_by_id: Line<by_id::WantedExecution>,
     code_agents_by_id: Line<by_id::WantedCodeAgent>,
+    stats_of_code_agents: Line<stats::WantedStats>,
 }
 
 impl Store {

@@ -6,8 +6,8 @@ use sea_orm::{
     Condition, ConnectionTrait as _, DbErr, EntityTrait, QueryFilter as _, QueryTrait as _, TryGetable,
 };
 
-use super::{WriteTx, arrays};
 use super::failure::failed;
+use super::{WriteTx, arrays};
 use crate::error::Result;
 
 /// Rows that one statement names: SQLite takes 500 parts of a union.

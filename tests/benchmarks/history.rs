@@ -414,13 +414,11 @@ async fn beside_others(team: &Team, id: &str, quiet: &Others, state: &impl Async
         "  {deleted} deleted after another {:.0} s, of others meanwhile p50, p99 and its ratio to before:",
         began.elapsed().as_secs_f64()
     );
-    for (name, quiet, busy) in [("read", &quiet.reads, &busy.reads), ("append", &quiet.appends, &busy.appends)] {
+    for (name, quiet, busy) in
+        [("read", &quiet.reads, &busy.reads), ("append", &quiet.appends, &busy.appends)]
+    {
         let (before, meanwhile) = (quantile(quiet, 0.99), quantile(busy, 0.99));
-        println!(
-            "    {name:8} {:9.2} ms {meanwhile:9.2} ms {:7.2}",
-            quantile(busy, 0.5),
-            meanwhile / before
-        );
+        println!("    {name:8} {:9.2} ms {meanwhile:9.2} ms {:7.2}", quantile(busy, 0.5), meanwhile / before);
     }
     deleted
 }

@@ -50,7 +50,7 @@ impl PostHog {
         let router = Router::new()
             .route("/ingest/batch/", post(take))
             .with_state((Arc::clone(&mood), Arc::new(sender)));
-        tokio::spawn(async move { runledger::http::listen(listener, router, std::future::pending()).await });
+        tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, mood, events }
     }
 

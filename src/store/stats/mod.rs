@@ -14,6 +14,7 @@ mod cells;
 mod fold;
 mod read;
 mod recount;
+mod shared;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use crate::error::Result;
 pub use fold::Waiting;
 pub use read::{RegistryCounts, StatsOf, StatsQuery, StatsRow};
 pub use recount::Recount;
+pub(super) use shared::WantedStats;
 
 /// What an execution adds to the statistics: nothing once it is being discarded, as it is in no list then.
 pub(super) fn figures_of(row: &ExecutionRow) -> Figures {
