@@ -80,7 +80,8 @@ impl Shareable for WantedStats {
     }
 }
 
-/// One of a few lengths, so that it stays prepared: some parts are of nobody.
+/// One of a few lengths, so that it stays prepared: some parts are of nobody. They are no nulls: what has those seems cheaper
+/// to PostgreSQL than what is prepared for any value, and it would plan each anew.
 fn statement(dialect: Dialect, calls: &[WantedStats]) -> Statement {
     let parts = calls.len().next_power_of_two();
     let mut text = String::with_capacity(parts * 1_024);
@@ -91,9 +92,9 @@ fn statement(dialect: Dialect, calls: &[WantedStats]) -> Statement {
             bound.push(value);
             bound.len()
         };
-        let tenant = bind(call.map(|call| call.tenant_id.clone()).into());
-        let subject = bind(call.map(WantedStats::subject).into());
-        let code_agent = bind(call.map(|call| call.code_agent_id).into());
+        let tenant = bind(call.map(|call| call.tenant_id.clone()).unwrap_or_default().into());
+        let subject = bind(call.map(WantedStats::subject).unwrap_or_default().into());
+        let code_agent = bind(call.map(|call| call.code_agent_id).unwrap_or_default().into());
         let unfolded = dialect.unfolded_of(&format!("${tenant}"));
         let and = if place == 0 { "" } else { " UNION ALL " };
         // What is written is memory: it cannot fail.
