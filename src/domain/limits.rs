@@ -66,7 +66,7 @@ pub const DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
 /// The shortest pause.
 pub const DELETION_PAUSE_MILLISECONDS_MIN: u64 = 5;
 /// The longest pause after a transaction that lists.
-pub const DELETION_LIST_PAUSE_MILLISECONDS_MAX: u64 = 1_000;
+pub const DELETION_LIST_PAUSE_MILLISECONDS_MAX: u64 = 2_000;
 /// After so long a deletion in the background lets other jobs come first.
 pub const DELETION_TURN_SECONDS: u64 = 60;
 /// Nobody is served when nobody has asked for anything for so long.

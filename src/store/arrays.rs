@@ -104,6 +104,56 @@ impl Array {
     }
 }
 
+/// Behind a sub-select, so that PostgreSQL does not see how many there are: a plan for the few of one call seems cheaper to it
+/// than the one for any number, and it would plan each call anew.
 fn unnest(of: &'static str, values: Value) -> Expr {
-    Func::cust("unnest").arg(Expr::value(values).cast_as(of)).into()
+    let values = Query::select().expr(Expr::value(values).cast_as(of)).take();
+    Func::cust("unnest").arg(Expr::SubQuery(None, Box::new(values.into()))).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::code_version_run;
+    use sea_orm::sea_query::PostgresQueryBuilder;
+    use sea_orm::{NotSet, Set};
+
+    use super::*;
+
+    fn run(version: i32, owner_id: &str) -> code_version_run::ActiveModel {
+        code_version_run::ActiveModel {
+            tenant_id: Set("t".to_owned()),
+            code_agent_id: Set(Uuid::nil()),
+            code_version: Set(version),
+            owner_id: Set(owner_id.to_owned()),
+            execution_id: Set(Uuid::nil()),
+        }
+    }
+
+    fn text(rows: Vec<code_version_run::ActiveModel>) -> String {
+        insert::<code_version_run::Entity>(rows, None).unwrap().build(PostgresQueryBuilder).0
+    }
+
+    #[test]
+    fn the_text_is_the_same_for_any_number_of_rows() {
+        let one = text(vec![run(1, "o")]);
+        assert_eq!(one, text((1..=300).map(|version| run(version, "o")).collect()));
+        assert!(!one.contains("$7"), "a parameter for each of five columns, and one for nulls: {one}");
+    }
+
+    #[test]
+    fn rows_that_set_other_columns_are_refused() {
+        let mut other = run(2, "o");
+        other.owner_id = NotSet;
+        let refused = insert::<code_version_run::Entity>(vec![run(1, "o"), other], None);
+        assert!(refused.is_err_and(|error| error.to_string().contains("owner_id")));
+    }
+
+    #[test]
+    fn nulls_are_told_by_their_rows() {
+        let mut nulls = [0; 3];
+        let values = [Some("a".to_owned()), None, Some(String::new())].map(Value::String).to_vec();
+        let array = Array::of(values, |row| nulls[row] = 1).unwrap();
+        assert_eq!(nulls, [0, 1, 0]);
+        assert_eq!(array.of, "text[]");
+    }
 }

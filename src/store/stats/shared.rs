@@ -1,7 +1,5 @@
 //! Statistics of all time of code agents: what lists and pages of agents ask for, and therefore read together.
 
-use std::fmt::Write as _;
-
 use sea_orm::{ConnectionTrait as _, Statement, Value};
 use uuid::Uuid;
 
@@ -63,7 +61,7 @@ impl Shareable for WantedStats {
         let rows = store.0.read.query_all_raw(statement(store.0.dialect, calls)).await.map_err(failed)?;
         let mut answers = vec![Vec::new(); calls.len()];
         for row in rows {
-            let place: i32 = row.try_get_by_index(0).map_err(failed)?;
+            let place: i64 = row.try_get_by_index(0).map_err(failed)?;
             let figures: Option<Vec<u8>> = row.try_get_by_index(3).map_err(failed)?;
             let row = StatsRow {
                 of: 0,
@@ -72,7 +70,7 @@ impl Shareable for WantedStats {
                 figures: figures
                     .map_or_else(|| Ok(Figures::default()), |figures| Figures::decode(&figures))?,
             };
-            if let Some(answer) = usize::try_from(place).ok().and_then(|place| answers.get_mut(place)) {
+            if let Some(answer) = usize::try_from(place - 1).ok().and_then(|place| answers.get_mut(place)) {
                 answer.push(row);
             }
         }
@@ -80,32 +78,62 @@ impl Shareable for WantedStats {
     }
 }
 
-/// One of a few lengths, so that it stays prepared: some parts are of nobody. They are no nulls: what has those seems cheaper
-/// to PostgreSQL than what is prepared for any value, and it would plan each anew.
+/// Which rows of the statistics are those of a code agent that is `given`.
+const COUNTED: &str = "statistic.tenant_id = given.tenant_id AND statistic.subject = given.subject
+    AND statistic.subject IS NOT NULL AND width = 'ALL'
+    AND epoch = (SELECT epoch FROM statistic_state WHERE id = 1)";
+
+/// Which changes are, and are not among those.
+fn since(dialect: Dialect) -> String {
+    format!(
+        "change_event.tenant_id = given.tenant_id AND change_event.code_agent_id = given.code_agent_id
+         AND hour IS NOT NULL AND {}",
+        dialect.unfolded_of("given.tenant_id")
+    )
+}
+
+/// The rows of each call, by its place from 1 on.
 fn statement(dialect: Dialect, calls: &[WantedStats]) -> Statement {
-    let parts = calls.len().next_power_of_two();
-    let mut text = String::with_capacity(parts * 1_024);
-    let mut bound: Vec<Value> = Vec::with_capacity(parts * 3);
-    for place in 0..parts {
-        let call = calls.get(place);
-        let mut bind = |value: Value| {
-            bound.push(value);
-            bound.len()
-        };
-        let tenant = bind(call.map(|call| call.tenant_id.clone()).unwrap_or_default().into());
-        let subject = bind(call.map(WantedStats::subject).unwrap_or_default().into());
-        let code_agent = bind(call.map(|call| call.code_agent_id).unwrap_or_default().into());
-        let unfolded = dialect.unfolded_of(&format!("${tenant}"));
-        let and = if place == 0 { "" } else { " UNION ALL " };
-        // What is written is memory: it cannot fail.
-        let _ = write!(
-            text,
-            "{and}SELECT {place}, start, mode, figures FROM statistic
-             WHERE tenant_id = ${tenant} AND subject = ${subject} AND width = 'ALL'
-                 AND epoch = (SELECT epoch FROM statistic_state WHERE id = 1)
-             UNION ALL SELECT {place}, hour, mode, figures FROM change_event
-             WHERE tenant_id = ${tenant} AND code_agent_id = ${code_agent} AND hour IS NOT NULL AND {unfolded}"
-        );
-    }
+    let (text, bound) = if dialect.is_postgres() {
+        let tenants: Vec<_> = calls.iter().map(|call| call.tenant_id.clone()).collect();
+        let subjects: Vec<_> = calls.iter().map(WantedStats::subject).collect();
+        let code_agents: Vec<_> = calls.iter().map(|call| call.code_agent_id).collect();
+        (lateral(dialect), vec![tenants.into(), subjects.into(), code_agents.into()])
+    } else {
+        // Of one of a few lengths, so that it stays prepared: some may be of nobody.
+        let places = calls.len().next_power_of_two();
+        let bound = (0..places).flat_map(|place| {
+            let call = calls.get(place);
+            let tenant = call.map(|call| call.tenant_id.clone());
+            let code_agent = call.map(|call| call.code_agent_id);
+            [tenant.into(), call.map(WantedStats::subject).into(), code_agent.into()]
+        });
+        (cross(dialect, places), bound.collect::<Vec<Value>>())
+    };
     Statement::from_sql_and_values(dialect.backend(), text, bound)
+}
+
+/// PostgreSQL looks up one after the other. It does not see how many there are, as in [`crate::store::arrays`].
+fn lateral(dialect: Dialect) -> String {
+    let since = since(dialect);
+    format!(
+        "SELECT place, start, mode, figures
+         FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[]), (SELECT $3::uuid[]))
+             WITH ORDINALITY AS given (tenant_id, subject, code_agent_id, place)
+         CROSS JOIN LATERAL (
+             SELECT start, mode, figures FROM statistic WHERE {COUNTED}
+             UNION ALL SELECT hour, mode, figures FROM change_event WHERE {since}
+         ) AS found"
+    )
+}
+
+/// SQLite joins in the order in which it is told to.
+fn cross(dialect: Dialect, places: usize) -> String {
+    let given: Vec<_> = (1..=places).map(|place| format!("({place}, ?, ?, ?)")).collect();
+    let (given, since) = (given.join(", "), since(dialect));
+    format!(
+        "WITH given (place, tenant_id, subject, code_agent_id) AS (VALUES {given})
+         SELECT place, start, mode, figures FROM given CROSS JOIN statistic WHERE {COUNTED}
+         UNION ALL SELECT place, hour, mode, figures FROM given CROSS JOIN change_event WHERE {since}"
+    )
 }

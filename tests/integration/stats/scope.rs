@@ -8,6 +8,7 @@ use crate::harness::{Backend, Server, Team, for_each_backend};
 for_each_backend!(
     where_members_see_only_their_own_they_count_only_their_own,
     the_service_role_counts_every_tenant,
+    code_agents_that_are_asked_for_at_the_same_time_are_counted_each_for_itself,
 );
 
 async fn where_members_see_only_their_own_they_count_only_their_own(backend: Backend) {
@@ -63,6 +64,43 @@ async fn the_service_role_counts_every_tenant(server: Server) {
             found["projects"]["nodes"],
             json!([{ "stats": { "totalExecutions": 1 } }, { "stats": { "totalExecutions": 1 } }])
         );
+        summed_up(&server).await;
+    }
+}
+
+async fn code_agents_that_are_asked_for_at_the_same_time_are_counted_each_for_itself(server: Server) {
+    const ROUNDS: usize = 10;
+    let team = Team::of(&server);
+    let mut agents = Vec::new();
+    for executions in 0..4 {
+        for owner in [&team.owner, &team.stranger] {
+            let id = owner.new_code_agent(&format!("agent {executions}"), "[1]").await;
+            for _ in 0..executions {
+                owner.start(json!({ "codeAgentId": id })).await;
+            }
+            agents.push((id, executions, owner.token() == team.owner.token()));
+        }
+    }
+    let document = "query ($id: ID!) { codeAgent(id: $id) { stats { totalExecutions queued } } }";
+    for _ in 0..2 {
+        let mut asked = Vec::new();
+        for (id, executions, is_of_team) in agents.iter().cycle().take(ROUNDS * agents.len()) {
+            for (client, sees_team, sees_other) in [
+                (&team.owner, true, false),
+                (&team.colleague, true, false),
+                (&team.stranger, false, true),
+                (&team.service, true, true),
+            ] {
+                let is_seen = if *is_of_team { sees_team } else { sees_other };
+                let counts = json!({ "stats": { "totalExecutions": executions, "queued": executions } });
+                let expected = if is_seen { counts } else { Value::Null };
+                asked.push(async move {
+                    let found = client.query(document, json!({ "id": id })).await["codeAgent"].take();
+                    assert_eq!(found, expected);
+                });
+            }
+        }
+        futures_util::future::join_all(asked).await;
         summed_up(&server).await;
     }
 }
