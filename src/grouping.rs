@@ -44,7 +44,7 @@ pub trait StoreGroup: Sync {
     ) -> impl Future<Output = Result<Vec<Result<Self::Answer>>, GroupFailure>> + Send;
 }
 
-/// Channels side by side, each for one task: calls about the same thing take the same one, and stay in order.
+/// Channels side by side, each for one task: calls about the same id take the same one, and stay in order.
 #[derive(Debug)]
 pub struct Lanes<T>(Arc<[mpsc::Sender<T>]>);
 
@@ -58,9 +58,9 @@ impl<T> Lanes<T> {
 
     /// The one for calls about `id`.
     pub fn of(&self, id: Uuid) -> &mpsc::Sender<T> {
-        // Of all kinds of ids the last bytes are random.
-        let [.., last] = *id.as_bytes();
-        &self.0[usize::from(last) % self.0.len()]
+        // Which bytes of an id are random depends on its version.
+        let all = id.as_bytes().iter().fold(0, |all, byte| all ^ byte);
+        &self.0[usize::from(all) % self.0.len()]
     }
 }
 
@@ -97,7 +97,7 @@ impl<C, A> Clone for Entrance<C, A> {
 }
 
 impl<C, A> Entrance<C, A> {
-    /// Stores a call about `id`. Once this returns `Ok` it is durable.
+    /// Stores a call about `id`; about several, that of the first. Once this returns `Ok` it is durable.
     ///
     /// # Errors
     /// What refuses the call; `UNAVAILABLE` when the server is shutting down.

@@ -1,4 +1,4 @@
-//! Group commit of log lines: one task collects the calls that wait and stores them in one transaction.
+//! Group commit of log lines: a task collects the calls that wait and stores them in one transaction.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;

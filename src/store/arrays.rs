@@ -1,10 +1,10 @@
 //! Many rows in one statement of PostgreSQL, however many they are: each column is one parameter, an array. The text is the
 //! same for any number of rows, so it stays prepared. <https://www.postgresql.org/docs/current/functions-array.html>
 
-use sea_orm::sea_query::{
-    ArrayType, Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query, SelectStatement, Value,
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait as _, Func, InsertStatement, OnConflict, Query, Value};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue, ColumnTrait as _, DbErr, EntityTrait, Iden as _, Iterable as _,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iden as _, Iterable as _};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -21,6 +21,7 @@ pub(super) fn insert<E: EntityTrait>(
     let mut select = Query::select();
     let mut columns = Vec::new();
     let mut nulls = vec![0_i64; rows.len()];
+    let mut free_bits = (0..63).map(|bit| 1_i64 << bit);
     for column in E::Column::iter() {
         let mut values = Vec::with_capacity(rows.len());
         for row in &mut rows {
@@ -34,18 +35,22 @@ pub(super) fn insert<E: EntityTrait>(
         if values.len() != rows.len() {
             return Err(DbErr::Custom(format!("some rows leave {} out", column.unquoted())));
         }
-        let bit = 1_i64 << columns.len();
-        let array = Array::of(values, |row| nulls[row] |= bit)?;
+        let (array, empty) = Array::of(values)?;
         arrays.expr_as(array.unnest(), column);
         select.expr(if column.def().is_null() {
+            // The sign is left out.
+            let bit = free_bits.next().ok_or_else(|| DbErr::Custom("too many columns may be null".into()))?;
+            empty.into_iter().for_each(|row| nulls[row] |= bit);
             Expr::cust(format!("CASE WHEN ({NULLS} & {bit}) = 0 THEN \"{}\" END", column.unquoted()))
-        } else {
+        } else if empty.is_empty() {
             Expr::col(column)
+        } else {
+            return Err(DbErr::Custom(format!("{} is null", column.unquoted())));
         });
         columns.push(column);
     }
     let nulls = nulls.into_iter().map(|bits| Value::BigInt(Some(bits))).collect();
-    arrays.expr_as(Array::of(nulls, |_| ())?.unnest(), NULLS);
+    arrays.expr_as(Array::of(nulls)?.0.unnest(), NULLS);
     select.from_subquery(arrays, "given");
 
     let mut insert = Query::insert();
@@ -57,14 +62,6 @@ pub(super) fn insert<E: EntityTrait>(
     Ok(insert)
 }
 
-/// Whose tenant and id are among these.
-pub(super) fn among<C: ColumnTrait>(tenant: C, id: C, keys: &[(String, Uuid)]) -> Expr {
-    let (tenants, ids): (Vec<_>, Vec<_>) = keys.iter().cloned().unzip();
-    let mut given = SelectStatement::new();
-    given.expr(unnest("text[]", tenants.into())).expr(unnest("uuid[]", ids.into()));
-    Expr::tuple([Expr::col(tenant), Expr::col(id)]).in_subquery(given)
-}
-
 /// The values of one column, none of them null.
 struct Array {
     /// As PostgreSQL spells it.
@@ -73,8 +70,8 @@ struct Array {
 }
 
 impl Array {
-    /// Of values of one type, in which others take the place of nulls.
-    fn of(mut values: Vec<Value>, mut is_null: impl FnMut(usize)) -> Result<Self, DbErr> {
+    /// Of values of one type, in which others take the place of nulls; says where.
+    fn of(mut values: Vec<Value>) -> Result<(Self, Vec<usize>), DbErr> {
         let first = values.first().ok_or_else(|| DbErr::Custom("there are no rows".into()))?;
         let (of, of_type, any) = match first {
             Value::Bool(_) => ("bool[]", ArrayType::Bool, Value::Bool(Some(false))),
@@ -90,25 +87,22 @@ impl Array {
             }
             other => return Err(DbErr::Custom(format!("{:?} has no array", other.array_type()))),
         };
+        let mut nulls = Vec::new();
         for (row, value) in values.iter_mut().enumerate() {
             if *value == value.as_null() {
-                is_null(row);
+                nulls.push(row);
                 *value = any.clone();
             }
         }
-        Ok(Self { of, values: Value::Array(of_type, Some(Box::new(values))) })
+        Ok((Self { of, values: Value::Array(of_type, Some(Box::new(values))) }, nulls))
     }
 
+    /// Behind a sub-select, so that PostgreSQL does not see how many there are: a plan for the few of one call seems cheaper to
+    /// it than the one for any number, and it would plan each call anew.
     fn unnest(self) -> Expr {
-        unnest(self.of, self.values)
+        let values = Query::select().expr(Expr::value(self.values).cast_as(self.of)).take();
+        Func::cust("unnest").arg(Expr::SubQuery(None, Box::new(values.into()))).into()
     }
-}
-
-/// Behind a sub-select, so that PostgreSQL does not see how many there are: a plan for the few of one call seems cheaper to it
-/// than the one for any number, and it would plan each call anew.
-fn unnest(of: &'static str, values: Value) -> Expr {
-    let values = Query::select().expr(Expr::value(values).cast_as(of)).take();
-    Func::cust("unnest").arg(Expr::SubQuery(None, Box::new(values.into()))).into()
 }
 
 #[cfg(test)]
@@ -150,10 +144,8 @@ mod tests {
 
     #[test]
     fn nulls_are_told_by_their_rows() {
-        let mut nulls = [0; 3];
         let values = [Some("a".to_owned()), None, Some(String::new())].map(Value::String).to_vec();
-        let array = Array::of(values, |row| nulls[row] = 1).unwrap();
-        assert_eq!(nulls, [0, 1, 0]);
-        assert_eq!(array.of, "text[]");
+        let (array, nulls) = Array::of(values).unwrap();
+        assert_eq!((array.of, nulls), ("text[]", vec![1]));
     }
 }

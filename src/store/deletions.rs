@@ -18,7 +18,7 @@ use super::executions::ExecutionRow;
 use super::failure::failed;
 use super::jobs::{JobKind, JobRow, NewJob};
 use super::rows::Columns;
-use super::scoped::Reader;
+use super::scoped::{Reader, of_executions};
 use super::write::{delete, insert_many};
 use super::{Store, WriteTx};
 use crate::auth::{Delegation, Role, Viewer};
@@ -227,7 +227,8 @@ impl Store {
         }
         let keys: Vec<_> = items.iter().map(|item| (item.tenant_id.clone(), item.execution_id)).collect();
         let mut select = execution::Entity::find()
-            .filter(tx.dialect.among(execution::Column::TenantId, execution::Column::Id, &keys))
+            .filter(of_executions(execution::Column::TenantId, execution::Column::Id, &keys))
+            .order_by_asc(execution::Column::TenantId)
             .order_by_asc(execution::Column::Id);
         if tx.dialect.is_postgres() {
             select = select.lock(LockType::Update);
@@ -238,7 +239,7 @@ impl Store {
         };
         gone.retain(is_listed);
         tx.remove_executions(&gone.iter().collect::<Vec<_>>(), now).await?;
-        let these = tx.dialect.among(Item::TenantId, Item::ExecutionId, &keys);
+        let these = of_executions(Item::TenantId, Item::ExecutionId, &keys);
         let these = Condition::all().add(Item::DeletionId.eq(job.subject_id)).add(these);
         delete::<deletion_item::Entity>(&tx, these).await?;
         if let Some(progress) = progress {

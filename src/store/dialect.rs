@@ -1,11 +1,9 @@
 //! What SQLite and PostgreSQL spell differently. Nothing else in the store asks which one it is.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
-use sea_orm::{ColumnTrait, Condition, DbBackend, Iden, Statement};
+use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
 use uuid::Uuid;
 
-use super::arrays;
-use super::scoped::of_executions;
 use crate::domain::text::hex;
 
 /// Which database it is.
@@ -43,14 +41,6 @@ impl Dialect {
         }
     }
 
-    /// Whose tenant and id are among these, through the index of both.
-    pub(super) fn among<C: ColumnTrait>(self, tenant: C, id: C, keys: &[(String, Uuid)]) -> Condition {
-        match self {
-            Self::Sqlite => of_executions(tenant, id, keys),
-            Self::Postgres => Condition::all().add(arrays::among(tenant, id, keys)),
-        }
-    }
-
     /// `column IN ids` through the index that is unique across tenants, for viewers of all tenants.
     pub(super) fn ids_anywhere<C: ColumnTrait>(self, column: C, ids: &[Uuid]) -> Expr {
         let name = Iden::unquoted(&column);
@@ -85,13 +75,13 @@ impl Dialect {
                 [sqlite_terms(tenant_id, words)],
             ),
             Self::Postgres => {
-                let (has_terms, terms) = postgres_terms(tenant_id, words);
+                let (terms, values) = postgres_terms(tenant_id, words);
                 let found = format!(
                     "EXISTS (SELECT FROM execution_search
                          WHERE execution_search.tenant_id = execution.tenant_id
-                         AND execution_search.execution_id = execution.id AND {has_terms})"
+                         AND execution_search.execution_id = execution.id AND {POSTGRES_TERMS} @> {terms})"
                 );
-                Expr::cust_with_values(found, terms)
+                Expr::cust_with_values(found, values)
             }
         }
     }
@@ -191,15 +181,14 @@ impl Dialect {
 pub(super) const POSTGRES_TERMS: &str = "(runledger_windows(execution_search.created_at)
     || runledger_terms(execution_search.tenant_id, start_words, result_words, error_words))";
 
-/// Whether a row of `execution_search` has all of these words, and their values.
-pub(super) fn postgres_terms(tenant_id: Option<&str>, words: &[String]) -> (String, Vec<String>) {
+/// These words as PostgreSQL's index has them, as SQL, and its values.
+pub(super) fn postgres_terms(tenant_id: Option<&str>, words: &[String]) -> (&'static str, Vec<String>) {
     let words = words.join(" ");
     match tenant_id {
-        None => (format!("{POSTGRES_TERMS} @> string_to_array($1, ' ')"), vec![words]),
-        Some(tenant_id) => (
-            format!("{POSTGRES_TERMS} @> array_prepend($1, string_to_array($2, ' '))"),
-            vec![format!("_{tenant_id}"), words],
-        ),
+        None => ("string_to_array($1, ' ')", vec![words]),
+        Some(tenant_id) => {
+            ("array_prepend($1, string_to_array($2, ' '))", vec![format!("_{tenant_id}"), words])
+        }
     }
 }
 

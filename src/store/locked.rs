@@ -11,7 +11,7 @@ use super::WriteTx;
 use super::executions::ExecutionRow;
 use super::failure::failed;
 use super::rows::InOrder;
-use super::scoped::Writable;
+use super::scoped::{Writable, of_executions};
 use super::write::INSERT_ROWS_MAX;
 use crate::auth::Viewer;
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl WriteTx {
         let mut locked = HashMap::with_capacity(keys.len());
         for keys in keys.chunks(INSERT_ROWS_MAX) {
             let mut select = execution::Entity::find()
-                .filter(self.dialect.among(C::TenantId, C::Id, keys))
+                .filter(of_executions(C::TenantId, C::Id, keys))
                 .order_by_asc(C::TenantId)
                 .order_by_asc(C::Id);
             if self.dialect.is_postgres() {

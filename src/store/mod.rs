@@ -108,6 +108,7 @@ use failure::failed;
 use readers::{Connection, Readers};
 use together::Line;
 
+/// Tasks that store calls of one kind: one works while the other waits for the disk.
 const POSTGRES_WRITERS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
 /// The database. Cheap to clone.
@@ -195,8 +196,7 @@ impl Store {
         show("write", (write.size(), write.num_idle()));
     }
 
-    /// How many transactions that store what calls bring are worth having at once: on PostgreSQL one is carried out while
-    /// another waits for the disk, SQLite has one writer.
+    /// How many tasks that store calls of one kind are worth having: SQLite has one writer.
     pub fn writers(&self) -> NonZeroUsize {
         if self.0.dialect.is_postgres() { POSTGRES_WRITERS } else { NonZeroUsize::MIN }
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::dialect::Unfolded;
 use super::failure::failed;
+use super::scoped::of_executions;
 use super::write::delete;
 use super::{Store, WriteTx};
 use crate::clock::Timestamp;
@@ -34,7 +35,7 @@ pub(super) async fn lock_log_streams(
 ) -> Result<Vec<log_stream::Model>> {
     use log_stream::Column as C;
     let mut select = log_stream::Entity::find()
-        .filter(tx.dialect.among(C::TenantId, C::ExecutionId, keys))
+        .filter(of_executions(C::TenantId, C::ExecutionId, keys))
         .order_by_asc(C::TenantId)
         .order_by_asc(C::ExecutionId)
         .order_by_asc(C::Kind);

@@ -15,7 +15,7 @@ use crate::domain::limits::DISCARD_GRACE_SECONDS;
 use crate::domain::stream::StreamKind;
 use crate::error::Result;
 use crate::store::failure::failed;
-use crate::store::scoped::Writable;
+use crate::store::scoped::{Writable, of_executions};
 use crate::store::search::search_row;
 use crate::store::write::{INSERT_ROWS_MAX, delete, insert_many, insert_new};
 use crate::store::{WriteTx, logs, system};
@@ -142,12 +142,12 @@ impl WriteTx {
             // Payload and log stream go with it: see their foreign keys.
             delete::<execution::Entity>(
                 self,
-                self.dialect.among(execution::Column::TenantId, execution::Column::Id, keys),
+                of_executions(execution::Column::TenantId, execution::Column::Id, keys),
             )
             .await?;
             delete::<log_chunk::Entity>(
                 self,
-                self.dialect.among(log_chunk::Column::TenantId, log_chunk::Column::ExecutionId, keys),
+                of_executions(log_chunk::Column::TenantId, log_chunk::Column::ExecutionId, keys),
             )
             .await?;
         }

@@ -156,13 +156,16 @@ impl Reader<'_> {
 
     /// Executions that have the words that are sought, and one of the words of time.
     fn hits_with_one_of(&self, times: String, sought: &Sought<'_>) -> SelectStatement {
-        let (has_terms, terms) = postgres_terms(self.tenant_id(), sought.words);
+        // Behind sub-selects, so that there is one plan for all values, by the index: the ones for the first five took ten times
+        // as long.
+        let (terms, values) = postgres_terms(self.tenant_id(), sought.words);
+        let has_terms = Expr::cust_with_values(format!("{POSTGRES_TERMS} @> (SELECT {terms})"), values);
         let has_time =
-            Expr::cust_with_values(format!("{POSTGRES_TERMS} && string_to_array($1, ' ')"), [times]);
+            Expr::cust_with_values(format!("{POSTGRES_TERMS} && (SELECT string_to_array($1, ' '))"), [times]);
         Query::select()
             .column(Alias::new("execution_id"))
             .from("execution_search")
-            .and_where(Expr::cust_with_values(has_terms, terms))
+            .and_where(has_terms)
             .and_where(has_time)
             .take()
     }

@@ -14,6 +14,7 @@ use crate::store::failure::failed;
 use crate::store::together::{Line, Shareable, ask};
 
 /// The statistics of one code agent, for somebody who sees all of its tenant.
+#[derive(PartialEq, Eq)]
 pub(in crate::store) struct WantedStats {
     tenant_id: String,
     code_agent_id: Uuid,
@@ -58,8 +59,19 @@ impl Shareable for WantedStats {
     }
 
     async fn read(store: &Store, calls: &[Self]) -> Result<Vec<Self::Answer>> {
-        let rows = store.0.read.query_all_raw(statement(store.0.dialect, calls)).await.map_err(failed)?;
-        let mut answers = vec![Vec::new(); calls.len()];
+        // Of what many ask for, changes that are not counted yet are added up once.
+        let mut wanted: Vec<&Self> = Vec::with_capacity(calls.len());
+        let places: Vec<_> = calls
+            .iter()
+            .map(|call| {
+                wanted.iter().position(|other| *other == call).unwrap_or_else(|| {
+                    wanted.push(call);
+                    wanted.len() - 1
+                })
+            })
+            .collect();
+        let rows = store.0.read.query_all_raw(statement(store.0.dialect, &wanted)).await.map_err(failed)?;
+        let mut answers = vec![Vec::new(); wanted.len()];
         for row in rows {
             let place: i64 = row.try_get_by_index(0).map_err(failed)?;
             let figures: Option<Vec<u8>> = row.try_get_by_index(3).map_err(failed)?;
@@ -74,7 +86,7 @@ impl Shareable for WantedStats {
                 answer.push(row);
             }
         }
-        Ok(answers)
+        Ok(places.into_iter().map(|place| answers[place].clone()).collect())
     }
 }
 
@@ -93,10 +105,10 @@ fn since(dialect: Dialect) -> String {
 }
 
 /// The rows of each call, by its place from 1 on.
-fn statement(dialect: Dialect, calls: &[WantedStats]) -> Statement {
+fn statement(dialect: Dialect, calls: &[&WantedStats]) -> Statement {
     let (text, bound) = if dialect.is_postgres() {
         let tenants: Vec<_> = calls.iter().map(|call| call.tenant_id.clone()).collect();
-        let subjects: Vec<_> = calls.iter().map(WantedStats::subject).collect();
+        let subjects: Vec<_> = calls.iter().map(|call| call.subject()).collect();
         let code_agents: Vec<_> = calls.iter().map(|call| call.code_agent_id).collect();
         (lateral(dialect), vec![tenants.into(), subjects.into(), code_agents.into()])
     } else {
@@ -106,7 +118,7 @@ fn statement(dialect: Dialect, calls: &[WantedStats]) -> Statement {
             let call = calls.get(place);
             let tenant = call.map(|call| call.tenant_id.clone());
             let code_agent = call.map(|call| call.code_agent_id);
-            [tenant.into(), call.map(WantedStats::subject).into(), code_agent.into()]
+            [tenant.into(), call.map(|call| call.subject()).into(), code_agent.into()]
         });
         (cross(dialect, places), bound.collect::<Vec<Value>>())
     };

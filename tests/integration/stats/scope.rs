@@ -81,7 +81,7 @@ async fn code_agents_that_are_asked_for_at_the_same_time_are_counted_each_for_it
             agents.push((id, executions, owner.token() == team.owner.token()));
         }
     }
-    let document = "query ($id: ID!) { codeAgent(id: $id) { stats { totalExecutions queued } } }";
+    let document = "query ($id: ID!) { codeAgent(id: $id) { stats { totalExecutions running } } }";
     for _ in 0..2 {
         let mut asked = Vec::new();
         for (id, executions, is_of_team) in agents.iter().cycle().take(ROUNDS * agents.len()) {
@@ -92,7 +92,7 @@ async fn code_agents_that_are_asked_for_at_the_same_time_are_counted_each_for_it
                 (&team.service, true, true),
             ] {
                 let is_seen = if *is_of_team { sees_team } else { sees_other };
-                let counts = json!({ "stats": { "totalExecutions": executions, "queued": executions } });
+                let counts = json!({ "stats": { "totalExecutions": executions, "running": executions } });
                 let expected = if is_seen { counts } else { Value::Null };
                 asked.push(async move {
                     let found = client.query(document, json!({ "id": id })).await["codeAgent"].take();
