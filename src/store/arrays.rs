@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// Says of each row, by a bit for each column, what is null: SeaORM's arrays have no nulls.
+/// Says of each row, by a bit for each column that may be null, whether it is: SeaORM's arrays have no nulls.
 const NULLS: &str = "nulls";
 
 /// An insert of rows, which all set the same columns.
 pub(super) fn insert<E: EntityTrait>(
     mut rows: Vec<E::ActiveModel>,
-    on_conflict: Option<&OnConflict>,
+    on_conflict: Option<OnConflict>,
 ) -> Result<InsertStatement, DbErr> {
     let mut arrays = Query::select();
     let mut select = Query::select();
@@ -57,7 +57,7 @@ pub(super) fn insert<E: EntityTrait>(
     insert.into_table(E::default().table_ref()).columns(columns);
     insert.select_from(select).map_err(|error| DbErr::Custom(error.to_string()))?;
     if let Some(on_conflict) = on_conflict {
-        insert.on_conflict(on_conflict.clone());
+        insert.on_conflict(on_conflict);
     }
     Ok(insert)
 }

@@ -17,7 +17,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Database, Executor as _, Pool, Postgres, Sqlite};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How long a request waits for a free connection.
+/// How long a request waits for a free connection, but for the answer of one that it asks whether it is still there.
 pub(super) const ACQUIRE_MAX: Duration = Duration::from_secs(10);
 /// A connection that was used so shortly before is not asked whether it is still there, which is a round trip.
 pub(super) const TRUSTED: Duration = Duration::from_secs(1);
@@ -123,12 +123,9 @@ impl<DB: Database> Kept<DB> {
     }
 
     async fn take(&self) -> Result<Taken<'_, DB>, DbErr> {
-        let taken = tokio::time::timeout(ACQUIRE_MAX, self.take_in_turn()).await;
-        taken.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?
-    }
-
-    async fn take_in_turn(&self) -> Result<Taken<'_, DB>, DbErr> {
-        let turn = self.turns.acquire().await;
+        let until = tokio::time::Instant::now() + ACQUIRE_MAX;
+        let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        let turn = tokio::time::timeout_at(until, self.turns.acquire()).await.map_err(timed_out)?;
         let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
         let kept = self.idle().pop();
         if let Some(Idle { mut connection, taken_at, used_at }) = kept {
@@ -139,7 +136,8 @@ impl<DB: Database> Kept<DB> {
             }
             connection.close_on_drop(); // the pool would ask it once more, and wait for ever
         }
-        let connection = self.pool.acquire().await.map_err(not_acquired)?;
+        let connection = tokio::time::timeout_at(until, self.pool.acquire()).await.map_err(timed_out)?;
+        let connection = connection.map_err(not_acquired)?;
         Ok(Taken { connection, taken_at: Instant::now(), _turn: turn })
     }
 

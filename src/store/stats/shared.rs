@@ -90,7 +90,7 @@ impl Shareable for WantedStats {
     }
 }
 
-/// Which rows of the statistics are those of a code agent that is `given`.
+/// Which rows of the statistics are those of a code agent that is `given`. The index is of subjects that are no nulls.
 const COUNTED: &str = "statistic.tenant_id = given.tenant_id AND statistic.subject = given.subject
     AND statistic.subject IS NOT NULL AND width = 'ALL'
     AND epoch = (SELECT epoch FROM statistic_state WHERE id = 1)";
@@ -106,11 +106,12 @@ fn since(dialect: Dialect) -> String {
 
 /// The rows of each call, by its place from 1 on.
 fn statement(dialect: Dialect, calls: &[&WantedStats]) -> Statement {
+    let since = since(dialect);
     let (text, bound) = if dialect.is_postgres() {
         let tenants: Vec<_> = calls.iter().map(|call| call.tenant_id.clone()).collect();
         let subjects: Vec<_> = calls.iter().map(|call| call.subject()).collect();
         let code_agents: Vec<_> = calls.iter().map(|call| call.code_agent_id).collect();
-        (lateral(dialect), vec![tenants.into(), subjects.into(), code_agents.into()])
+        (lateral(&since), vec![tenants.into(), subjects.into(), code_agents.into()])
     } else {
         // Of one of a few lengths, so that it stays prepared: some may be of nobody.
         let places = calls.len().next_power_of_two();
@@ -120,14 +121,13 @@ fn statement(dialect: Dialect, calls: &[&WantedStats]) -> Statement {
             let code_agent = call.map(|call| call.code_agent_id);
             [tenant.into(), call.map(|call| call.subject()).into(), code_agent.into()]
         });
-        (cross(dialect, places), bound.collect::<Vec<Value>>())
+        (cross(&since, places), bound.collect::<Vec<Value>>())
     };
     Statement::from_sql_and_values(dialect.backend(), text, bound)
 }
 
 /// PostgreSQL looks up one after the other. It does not see how many there are, as in [`crate::store::arrays`].
-fn lateral(dialect: Dialect) -> String {
-    let since = since(dialect);
+fn lateral(since: &str) -> String {
     format!(
         "SELECT place, start, mode, figures
          FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[]), (SELECT $3::uuid[]))
@@ -140,9 +140,9 @@ fn lateral(dialect: Dialect) -> String {
 }
 
 /// SQLite joins in the order in which it is told to.
-fn cross(dialect: Dialect, places: usize) -> String {
+fn cross(since: &str, places: usize) -> String {
     let given: Vec<_> = (1..=places).map(|place| format!("({place}, ?, ?, ?)")).collect();
-    let (given, since) = (given.join(", "), since(dialect));
+    let given = given.join(", ");
     format!(
         "WITH given (place, tenant_id, subject, code_agent_id) AS (VALUES {given})
          SELECT place, start, mode, figures FROM given CROSS JOIN statistic WHERE {COUNTED}
