@@ -15,6 +15,7 @@ use async_graphql::{
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
@@ -29,6 +30,7 @@ use crate::monitor;
 use super::budget::Budget;
 use super::error::{code_of, complete, is_field_error, server_error};
 use super::guard::{Guard, GuardedRequest, OperationKind, Params, Unproven};
+use super::json::Trusted;
 use super::shared::{Groups, Subscriber};
 
 /// The outcome of an operation without errors, in metrics.
@@ -143,7 +145,17 @@ impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Refused(refusal) => refusal.serialize(serializer),
-            Self::Executed(response) => response.serialize(serializer),
+            Self::Executed(response) => {
+                let mut answer = serializer.serialize_struct("Response", 3)?;
+                if !response.errors.is_empty() {
+                    answer.serialize_field("errors", &response.errors)?;
+                }
+                answer.serialize_field("data", &Trusted(&response.data))?;
+                if !response.extensions.is_empty() {
+                    answer.serialize_field("extensions", &response.extensions)?;
+                }
+                answer.end()
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod engine;
 pub mod error;
 pub mod guard;
 mod input;
+mod json;
 mod model;
 mod mutation;
 mod plain;

@@ -8,9 +8,11 @@ use std::borrow::Cow;
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::registry::Registry;
+use async_graphql::resolver_utils::EnumType;
 use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, QueryEnv, ServerResult, Value};
+use uuid::Uuid;
 
-use super::scalars::Json;
+use super::scalars::{DateTime, Decimal, Json};
 use crate::store::Columns;
 
 /// Room for the text of a row.
@@ -175,10 +177,39 @@ impl<T> Plan<T> {
 
 /// What a plain field has.
 pub(super) enum Leaf<'r> {
-    Text(Cow<'r, str>),
+    Text(&'r str),
     /// Text without a character that JSON escapes.
-    Word(Cow<'r, str>),
+    Word(&'static str),
+    Id(Uuid),
+    Time(DateTime),
+    Decimal(Decimal),
     Number(i64),
+}
+
+impl Leaf<'_> {
+    fn write(self, text: &mut String) {
+        match self {
+            Self::Text(value) if value.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) => {
+                text.push_str(&serde_json::to_string(value).unwrap_or_default());
+            }
+            Self::Text(word) | Self::Word(word) => quote(word, text),
+            Self::Id(id) => quote(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()), text),
+            Self::Time(time) => quote(&time.to_text(), text),
+            Self::Decimal(decimal) => quote(&decimal.to_text(), text),
+            Self::Number(number) => text.push_str(itoa::Buffer::new().format(number)),
+        }
+    }
+}
+
+/// The value of an enum, as the schema has it.
+pub(super) fn word<E: EnumType>(value: E) -> Option<Leaf<'static>> {
+    E::items().iter().find(|item| item.value == value).map(|item| Leaf::Word(item.name))
+}
+
+fn quote(word: &str, text: &mut String) {
+    text.push('"');
+    text.push_str(word);
+    text.push('"');
 }
 
 /// A field that has one of these.
@@ -186,20 +217,9 @@ pub(super) fn leaf<T: 'static>(
     columns: Columns,
     get: impl for<'r> Fn(&'r T) -> Option<Leaf<'r>> + Send + Sync + 'static,
 ) -> Option<Part<T>> {
-    use std::fmt::Write as _;
-    let write = move |row: &T, text: &mut String| {
-        // What is written is memory: it cannot fail.
-        let _ = match get(row) {
-            None => text.write_str("null"),
-            Some(Leaf::Word(word)) => write!(text, "\"{word}\""),
-            Some(Leaf::Number(number)) => write!(text, "{number}"),
-            Some(Leaf::Text(value))
-                if value.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) =>
-            {
-                text.write_str(&serde_json::to_string(&*value).unwrap_or_default())
-            }
-            Some(Leaf::Text(word)) => write!(text, "\"{word}\""),
-        };
+    let write = move |row: &T, text: &mut String| match get(row) {
+        Some(leaf) => leaf.write(text),
+        None => text.push_str("null"),
     };
     Some(Part { columns, write: Box::new(write) })
 }

@@ -88,7 +88,14 @@ impl ScalarType for Decimal {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(money::to_decimal(self.micros))
+        Value::String(self.to_text())
+    }
+}
+
+impl Decimal {
+    /// As it is written.
+    pub fn to_text(self) -> String {
+        money::to_decimal(self.micros)
     }
 }
 

@@ -29,6 +29,8 @@ const STATEMENT_SECONDS_MAX: u64 = 30;
 const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 /// Pages that each connection keeps; the system keeps the rest of the file.
 const SQLITE_CACHE_KIBIBYTES: u32 = 1_024;
+/// Rows that SQLite's thread reads ahead of whoever waits for them: a page of a list, and the one after it.
+const SQLITE_ROWS_AHEAD: usize = 256;
 /// The write-ahead log is cut back to this once it has been checkpointed.
 const SQLITE_WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// When the log has so many pages (32 MiB), whoever writes carries them into the file: see `jobs::checkpoint`, which is
@@ -166,6 +168,7 @@ async fn connect_sqlite(
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(SQLITE_BUSY_SECONDS_MAX))
             .statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX)
+            .row_buffer_size(SQLITE_ROWS_AHEAD)
             .pragma("cache_size", format!("-{SQLITE_CACHE_KIBIBYTES}"))
             .pragma("journal_size_limit", SQLITE_WAL_BYTES_MAX.to_string())
             .pragma("wal_autocheckpoint", SQLITE_WAL_PAGES_MAX.to_string())

@@ -6,8 +6,10 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::{Stream, TryStreamExt as _};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
     QueryResult, RuntimeErr, Statement,
@@ -228,13 +230,41 @@ impl ConnectionTrait for Readers {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let rows = match &self.of {
-            Of::Sqlite(kept) => run!(kept, |connection| query(statement).fetch_all(connection))
+            Of::Sqlite(kept) => run!(kept, |connection| gathered(query(statement).fetch(connection)))
                 .map(|rows| rows.into_iter().map(Into::into).collect()),
             Of::Postgres(kept) => run!(kept, |connection| query(statement).fetch_all(connection))
                 .map(|rows| rows.into_iter().map(Into::into).collect()),
         };
         rows.map_err(not_read)
     }
+}
+
+/// All rows. A thread of SQLite's hands over each by itself and wakes whoever waits for it: when the first is there, others
+/// have their turn, until most of the rest are there, too.
+async fn gathered<R>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
+) -> Result<Vec<R>, sqlx::Error> {
+    let mut gathered = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        if gathered.is_empty() {
+            let_others().await;
+        }
+        gathered.push(row);
+    }
+    Ok(gathered)
+}
+
+/// Waits until the tasks that are ready have had their turn.
+async fn let_others() {
+    let mut had_their_turn = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut had_their_turn, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn not_read(error: sqlx::Error) -> DbErr {

@@ -1,8 +1,12 @@
 //! Executions from the columns of a statement, by their places, so that no column is looked for by its name in every row; and
 //! only the columns that are asked for, because each value of each row costs.
 
-use entity::execution::{Column, Model};
-use sea_orm::{DbErr, FromQueryResult, Iterable as _, QueryResult};
+use entity::execution::{Column, Mode, Model, Status};
+use sea_orm::{ActiveEnum as _, DbErr, FromQueryResult, Iterable as _, QueryResult, RuntimeErr};
+use sqlx::{ColumnIndex, Decode, Row};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
 
 /// Which columns of an execution are read. Those that tell its place in a list always are; the others are as of a new row when
 /// they are not.
@@ -44,16 +48,39 @@ impl Columns {
 
     /// An execution of a statement that selects these.
     pub(super) fn read(self, row: &QueryResult) -> Result<Model, DbErr> {
+        match (row.try_as_sqlite_row(), row.try_as_pg_row()) {
+            (Some(row), _) => self.read_row(row),
+            (_, Some(row)) => self.read_row(row),
+            (None, None) => Err(sqlx::Error::RowNotFound),
+        }
+        .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
+    }
+
+    /// Without asking for each value whether its type is the one that the table's migration gave its column.
+    fn read_row<'r, R: Row>(self, row: &'r R) -> Result<Model, sqlx::Error>
+    where
+        usize: ColumnIndex<R>,
+        bool: Decode<'r, R::Database>,
+        i32: Decode<'r, R::Database>,
+        i64: Decode<'r, R::Database>,
+        String: Decode<'r, R::Database>,
+        Uuid: Decode<'r, R::Database>,
+        Timestamp: Decode<'r, R::Database>,
+    {
         let mut places = 0..;
         let mut place = || places.next().unwrap_or_default();
         macro_rules! optional {
             ($column:ident) => {
-                if self.has(Column::$column) { row.try_get_by_index(place())? } else { Default::default() }
+                if self.has(Column::$column) { row.try_get_unchecked(place())? } else { Default::default() }
             };
         }
         macro_rules! required {
             () => {
-                row.try_get_by_index(place())?
+                row.try_get_unchecked(place())?
+            };
+            ($name:ident) => {
+                $name::try_from_value(&row.try_get_unchecked(place())?)
+                    .map_err(|error| sqlx::Error::Decode(error.into()))?
             };
         }
         // In the order of the table, in which fields are evaluated.
@@ -61,8 +88,8 @@ impl Columns {
             tenant_id: optional!(TenantId),
             id: required!(),
             owner_id: optional!(OwnerId),
-            status: required!(),
-            mode: required!(),
+            status: required!(Status),
+            mode: required!(Mode),
             name: optional!(Name),
             code_agent_id: optional!(CodeAgentId),
             code_version: optional!(CodeVersion),
@@ -121,8 +148,11 @@ mod tests {
         assert_eq!(names, columns);
         for ((name, how), column) in listed.iter().zip(Column::iter()) {
             let is_always = Columns::EMPTY.has(column);
-            let expected =
-                if is_always { "required!(),".to_owned() } else { format!("optional!({column:?}),") };
+            let expected = match column {
+                Column::Status | Column::Mode => format!("required!({column:?}),"),
+                _ if is_always => "required!(),".to_owned(),
+                _ => format!("optional!({column:?}),"),
+            };
             assert_eq!(how.trim(), expected, "{name}");
         }
     }

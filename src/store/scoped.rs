@@ -208,6 +208,11 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         Expr::exists(self.scoped().select_only().expr(Expr::val(1)).into_query())
     }
 
+    /// The first row's value of a column, for a statement about something else.
+    pub(super) fn first(self, column: E::Column) -> Expr {
+        subselect(self.limit(1).scoped().select_only().column(column).into_query())
+    }
+
     /// At most `rows` rows.
     pub(super) fn limit(mut self, rows: u64) -> Self {
         self.select = self.select.limit(rows);
@@ -243,6 +248,11 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
             self.select = self.select.lock(LockType::NoKeyUpdate);
         }
         self
+    }
+
+    /// Locks many rows, by tenant and id as everybody does, so that two transactions cannot wait for each other.
+    pub(super) fn lock_in_order(self, id: E::Column) -> Self {
+        self.order_by(E::TENANT.into_expr(), Order::Asc).order_by(id.into_expr(), Order::Asc).lock()
     }
 
     /// Some columns of all rows, as `read` reads them.
@@ -326,6 +336,11 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
     fn scoped(self) -> Select<E> {
         self.select.filter(self.reader.condition::<E>(self.by_its_keys).add(self.condition))
     }
+}
+
+/// The one value that a query gives.
+pub(super) fn subselect(query: SelectStatement) -> Expr {
+    Expr::SubQuery(None, Box::new(query.into()))
 }
 
 /// Any of many conditions, in groups of groups: databases and builders recurse over a chain of ORs.

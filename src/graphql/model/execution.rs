@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputType, Object, SimpleObject, Value};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
 use super::{
     CodeAgent, CodeVersion, Generation, LogConnection, LogObject, PageInfo, Project, VisualEventBatch,
@@ -10,13 +10,12 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Mode, Order, Status};
-use crate::domain::money;
 use crate::domain::page::{Cursor, Page, PageArgs, Rows};
 use crate::error::Error;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::LogFilter;
-use crate::graphql::plain::{Leaf, Part, Plain, PlainList, Selected, leaf};
+use crate::graphql::plain::{Leaf, Part, Plain, PlainList, Selected, leaf, word};
 use crate::graphql::scalars::{BigInt, DateTime, Decimal, Json};
 use crate::graphql::siblings::Siblings;
 use crate::store::{Columns, ExecutionColumn, ExecutionRow, LargeValue};
@@ -288,18 +287,18 @@ impl Plain for Execution {
         use ExecutionColumn as C;
         let needs = |column| Columns::EMPTY.with(column);
         let text = |column, get: fn(&ExecutionRow) -> Option<&str>| {
-            leaf(needs(column), move |it: &Self| Some(Leaf::Text(get(&it.row)?.into())))
+            leaf(needs(column), move |it: &Self| Some(Leaf::Text(get(&it.row)?)))
         };
         let time = |column, get: fn(&ExecutionRow) -> Option<Timestamp>| {
-            leaf(needs(column), move |it: &Self| Some(Leaf::Word(DateTime(get(&it.row)?).to_text().into())))
+            leaf(needs(column), move |it: &Self| Some(Leaf::Time(DateTime(get(&it.row)?))))
         };
         let number = |column, get: fn(&ExecutionRow) -> Option<i64>| {
             leaf(needs(column), move |it: &Self| Some(Leaf::Number(get(&it.row)?)))
         };
         match field {
-            "id" => leaf(needs(C::Id), |it: &Self| Some(Leaf::Word(it.row.id.to_string().into()))),
-            "status" => leaf(needs(C::Status), |it: &Self| word(&ExecutionStatus::from(it.row.status))),
-            "mode" => leaf(needs(C::Mode), |it: &Self| word(&ExecutionMode::from(it.row.mode))),
+            "id" => leaf(needs(C::Id), |it: &Self| Some(Leaf::Id(it.row.id))),
+            "status" => leaf(needs(C::Status), |it: &Self| word(ExecutionStatus::from(it.row.status))),
+            "mode" => leaf(needs(C::Mode), |it: &Self| word(ExecutionMode::from(it.row.mode))),
             "name" => text(C::Name, |row| row.name.as_deref()),
             "workflowId" => text(C::WorkflowId, |row| row.workflow_id.as_deref()),
             "workflowRunId" => text(C::WorkflowRunId, |row| row.workflow_run_id.as_deref()),
@@ -312,7 +311,7 @@ impl Plain for Execution {
                 Some(Part { columns, write: Box::new(write) })
             }
             "costUsd" => leaf(needs(C::CostMicrousd), |it: &Self| {
-                Some(Leaf::Word(money::to_decimal(it.row.cost_microusd).into()))
+                Some(Leaf::Decimal(Decimal { micros: it.row.cost_microusd }))
             }),
             "durationMs" => number(C::DurationMs, |row| row.duration_ms),
             "createdAt" => time(C::CreatedAt, |row| Some(row.created_at)),
@@ -323,14 +322,6 @@ impl Plain for Execution {
             "revision" => number(C::Revision, |row| Some(row.revision.into())),
             _ => None,
         }
-    }
-}
-
-/// A value of an enum, as the schema has it.
-fn word(value: &impl InputType) -> Option<Leaf<'static>> {
-    match value.to_value() {
-        Value::Enum(name) => Some(Leaf::Word(name.as_str().to_owned().into())),
-        _ => None,
     }
 }
 
@@ -439,7 +430,7 @@ pub(in crate::graphql) struct ExecutionEdge {
 impl Plain for ExecutionEdge {
     fn plain(field: &str, selection: &Selected<'_>) -> Option<Part<Self>> {
         match field {
-            "cursor" => leaf(Columns::EMPTY, |it: &Self| Some(Leaf::Word(it.cursor.as_str().into()))),
+            "cursor" => leaf(Columns::EMPTY, |it: &Self| Some(Leaf::Text(&it.cursor))),
             "node" => {
                 let plan = selection.plan::<Execution>()?;
                 let columns = plan.columns;

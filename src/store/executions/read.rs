@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use entity::{execution, execution_payload};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, Condition, Order};
+use sea_orm::{ColumnTrait as _, Condition};
 use uuid::Uuid;
 
 use super::order::{bounds, reading_order, sort_key};
@@ -136,12 +136,7 @@ impl Reader<'_> {
         viewer: &Viewer,
         ids: Vec<Uuid>,
     ) -> Result<HashMap<Uuid, Writable<ExecutionRow>>> {
-        let rows = self
-            .executions_by_id(&ids)
-            .order_by(execution::Column::Id.into_expr(), Order::Asc) // so that two batches cannot wait for each other
-            .lock()
-            .all()
-            .await?;
+        let rows = self.executions_by_id(&ids).lock_in_order(execution::Column::Id).all().await?;
         rows.into_iter().map(|row| Ok((row.id, check(viewer, row)?))).collect()
     }
 
@@ -164,9 +159,7 @@ impl Reader<'_> {
         rows: u64,
     ) -> Result<Vec<Writable<ExecutionRow>>> {
         let select = self.writable_history(viewer).filter(self.matching(filter)).limit(rows);
-        // In one order, so that two deletions cannot wait for each other.
-        let select = select.order_by(execution::Column::Id.into_expr(), Order::Asc);
-        let rows = select.lock().all().await?;
+        let rows = select.lock_in_order(execution::Column::Id).all().await?;
         rows.into_iter().map(|row| check(viewer, row)).collect()
     }
 

@@ -1,9 +1,7 @@
 //! PostgreSQL's index of words gives its rows in no order, but it gives few of them fast: it skips in the list of a common
 //! word to what a rare one has. So the windows of time in which an execution was created are words, too, and a page is looked
-//! for in one window after another. They get wider the further they are away, and one that has many hits is looked at in parts:
-//! the index lists all hits of a window before it gives the first.
-
-use std::ops::RangeInclusive;
+//! for in one span of time after another. They get longer the further they are away, and one that has many hits is looked at
+//! in parts: the index lists all hits of a span before it gives the first.
 
 use entity::execution;
 use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement};
@@ -16,7 +14,7 @@ use crate::error::Result;
 use crate::store::dialect::{POSTGRES_TERMS, postgres_terms};
 use crate::store::executions::{bounds_of, reading_order};
 use crate::store::failure::failed;
-use crate::store::scoped::{Reader, ScopedSelect};
+use crate::store::scoped::{Reader, ScopedSelect, subselect};
 
 /// How wide windows are: those of a width have 2 to the power of this many seconds. As the schema change has it that makes
 /// words of them.
@@ -25,9 +23,10 @@ const WIDTHS: [u32; 7] = [9, 12, 15, 18, 21, 24, 27];
 const SECOND_MAX: i64 = (1 << 33) - 1;
 /// Hits that are read at once: more than a page shows.
 const HITS_MAX: usize = 500;
-/// Windows of more seconds than this are sampled first: to look at all hits of such a time would take long.
-const UNSAMPLED_SECONDS_MAX: i64 = 1 << 16;
-/// The narrowest windows of a sample.
+/// Spans of more of the narrowest windows than this (18 hours) are sampled first: to look at all hits of such a time would
+/// take long.
+const UNSAMPLED_WINDOWS_MAX: i64 = 128;
+/// Parts of a span from which a sample takes a window each.
 const SAMPLES: i64 = 16;
 /// More hits than this, as a sample has it, are not looked at together.
 const SAMPLED_HITS_MAX: i64 = 4_096;
@@ -35,12 +34,11 @@ const SAMPLED_HITS_MAX: i64 = 4_096;
 /// among all that have the words.
 const LOOKS_MAX: usize = 80;
 
-/// Windows of one width that lie beside each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Windows {
-    /// Which of [`WIDTHS`].
-    width: usize,
-    numbers: RangeInclusive<i64>,
+/// A span of time: the first and the last of the narrowest windows in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    first: i64,
+    last: i64,
 }
 
 /// Which way a search goes.
@@ -66,27 +64,33 @@ impl Reader<'_> {
         // The nearest come last.
         let mut pending = from_nearest(nearest, towards);
         pending.reverse();
-        // The further half of windows that have many hits, when the nearer half has none: it has them all, and to look at it
+        // The further half of a span that has many hits, when the nearer half has none: it has them all, and to look at it
         // would cost as much as it has.
         let mut has_the_hits = None;
         let mut found = Vec::new();
         for _ in 0..LOOKS_MAX {
-            let next = pending.pop().filter(|windows| !windows.are_beyond(furthest, towards));
-            let Some(mut windows) = next else {
+            let next = pending.pop().filter(|span| !span.is_beyond(furthest, towards));
+            let Some(mut span) = next else {
                 return Ok(Some(Hits { among: Some(self.are_among(&found)), there_are_more: false }));
             };
-            if has_the_hits.as_ref() == Some(&windows)
-                && let Some([nearer, further]) = windows.parts(towards)
+            if has_the_hits == Some(span)
+                && let Some([nearer, further]) = span.halves(towards)
             {
-                has_the_hits = Some(further.clone());
+                has_the_hits = Some(further);
                 pending.push(further);
-                windows = nearer;
+                span = nearer;
             }
-            let is_full = self.is_full_of_hits(sought, &windows).await?;
-            let hits = if is_full { Vec::new() } else { self.look(sought, &windows, towards).await? };
-            let has_more = is_full || hits.len() > HITS_MAX;
-            if has_more && let Some([nearer, further]) = windows.parts(towards) {
-                has_the_hits = Some(further.clone());
+            if span.windows() > UNSAMPLED_WINDOWS_MAX
+                && let Some(part) = self.nearest_part_with_many_hits(sought, span, towards).await?
+            {
+                let [nearer, further] = span.split(part.max(1), towards);
+                pending.extend([further, nearer]);
+                continue;
+            }
+            let hits = self.look(sought, span, towards).await?;
+            let has_more = hits.len() > HITS_MAX;
+            if has_more && let Some([nearer, further]) = span.halves(towards) {
+                has_the_hits = Some(further);
                 pending.extend([further, nearer]);
                 continue;
             }
@@ -127,24 +131,61 @@ impl Reader<'_> {
         Ok(nearest.first().map(|(time,)| (time.timestamp().clamp(0, SECOND_MAX), furthest)))
     }
 
-    /// Whether wide windows have too many hits to look at, as a small sample of them has it.
-    async fn is_full_of_hits(&self, sought: &Sought<'_>, windows: &Windows) -> Result<bool> {
-        let seconds = windows.seconds();
-        if seconds.end() - seconds.start() < UNSAMPLED_SECONDS_MAX {
-            return Ok(false);
-        }
-        let sampled_seconds = SAMPLES << WIDTHS[0];
-        let too_many = (SAMPLED_HITS_MAX * sampled_seconds / (seconds.end() - seconds.start())).max(1);
-        let hits = self.hits_with_one_of(windows.samples(), sought).limit(too_many.cast_unsigned()).take();
-        let hits = self.connection().query_all(&hits).await.map_err(failed)?;
-        Ok(hits.len() as i64 == too_many)
+    /// When a long span has too many hits to look at, as a sample has it: which of its parts, from the nearest on, is the first
+    /// that has some. The sample of a part is the window of its first execution: work comes in bursts.
+    async fn nearest_part_with_many_hits(
+        &self,
+        sought: &Sought<'_>,
+        span: Span,
+        towards: Towards,
+    ) -> Result<Option<i64>> {
+        use execution::Column as C;
+        let too_many = (SAMPLED_HITS_MAX * SAMPLES / span.windows()).max(1);
+        let part = span.split(1, towards)[0].seconds();
+        let step = match towards {
+            Towards::Past => part.0 - part.1,
+            Towards::Future => part.1 - part.0,
+        };
+        let in_part = Expr::cust_with_values(
+            "execution.created_at >= to_timestamp($1::bigint + $2::bigint * part.number)
+             AND execution.created_at < to_timestamp($3::bigint + $4::bigint * part.number)",
+            [part.0, step, part.1, step],
+        );
+        let first = self
+            .history()
+            .filter(in_part)
+            .order_by(C::CreatedAt.into_expr(), Order::Asc)
+            .limit(1)
+            .first(C::CreatedAt);
+        let parts = Query::select()
+            .expr_as(Expr::cust(format!("generate_series(0, {})", SAMPLES - 1)), "number")
+            .take();
+        let samples =
+            Query::select().column("number").expr_as(first, "at").from_subquery(parts, "part").take();
+        let in_window = Expr::cust(format!("{POSTGRES_TERMS} && (runledger_windows(sample.at))[1:1]"));
+        let hits = self.hits(in_window, sought).limit(too_many.cast_unsigned()).take();
+        let count = Query::select().expr(Expr::cust("count(*)")).from_subquery(hits, "hit").take();
+        let counts = Query::select()
+            .expr(subselect(count))
+            .from_subquery(samples, "sample")
+            .order_by(("sample", "number"), Order::Asc)
+            .take();
+        let rows = self.connection().query_all(&counts).await.map_err(failed)?;
+        let counts: Vec<i64> =
+            rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)?;
+        let nearest = counts.iter().zip(0..).find(|(count, _)| **count > 0).map(|(_, number)| number);
+        Ok(nearest.filter(|_| counts.iter().sum::<i64>() >= too_many))
     }
 
-    /// Some executions of these windows that have the words, of which nothing else is known. One more than [`HITS_MAX`]
-    /// when there are more; of the narrowest windows those that the search comes to first.
-    async fn look(&self, sought: &Sought<'_>, windows: &Windows, towards: Towards) -> Result<Vec<Uuid>> {
-        let mut hits = self.hits_with_one_of(windows.terms(), sought).limit(HITS_MAX as u64 + 1).take();
-        if windows.width == 0 {
+    /// Some executions of this span that have the words, of which nothing else is known. One more than [`HITS_MAX`]
+    /// when there are more; of one of the narrowest windows those that the search comes to first.
+    async fn look(&self, sought: &Sought<'_>, span: Span, towards: Towards) -> Result<Vec<Uuid>> {
+        let in_span = Expr::cust_with_values(
+            format!("{POSTGRES_TERMS} && (SELECT string_to_array($1, ' '))"),
+            [span.terms()],
+        );
+        let mut hits = self.hits(in_span, sought).limit(HITS_MAX as u64 + 1).take();
+        if span.windows() == 1 {
             let [key, id] = ["created_at", "execution_id"].map(|name| Expr::col(("execution_search", name)));
             hits.cond_where(bounds_of((key.clone(), id.clone()), sought.order, sought.page))
                 .order_by_expr(key, towards.order())
@@ -154,19 +195,17 @@ impl Reader<'_> {
         rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Executions that have the words that are sought, and one of the words of time.
-    fn hits_with_one_of(&self, times: String, sought: &Sought<'_>) -> SelectStatement {
+    /// Executions that have the words that are sought, and were created at some time.
+    fn hits(&self, at_some_time: Expr, sought: &Sought<'_>) -> SelectStatement {
         // Behind sub-selects, so that there is one plan for all values, by the index: the ones for the first five took ten times
         // as long.
         let (terms, values) = postgres_terms(self.tenant_id(), sought.words);
         let has_terms = Expr::cust_with_values(format!("{POSTGRES_TERMS} @> (SELECT {terms})"), values);
-        let has_time =
-            Expr::cust_with_values(format!("{POSTGRES_TERMS} && (SELECT string_to_array($1, ' '))"), [times]);
         Query::select()
             .column(Alias::new("execution_id"))
             .from("execution_search")
             .and_where(has_terms)
-            .and_where(has_time)
+            .and_where(at_some_time)
             .take()
     }
 
@@ -192,84 +231,97 @@ impl Towards {
     }
 }
 
-impl Windows {
-    /// The words of executions that were created in them: any of these.
-    fn terms(&self) -> String {
-        let bits = WIDTHS[self.width];
-        self.numbers.clone().map(|number| format!("+{bits}:{number}")).collect::<Vec<_>>().join(" ")
+impl Span {
+    /// How many of the narrowest windows it has.
+    fn windows(self) -> i64 {
+        self.last - self.first + 1
     }
 
-    fn seconds(&self) -> RangeInclusive<i64> {
-        let bits = WIDTHS[self.width];
-        self.numbers.start() << bits..=((self.numbers.end() + 1) << bits) - 1
+    /// Its first second, and the first one after it.
+    fn seconds(self) -> (i64, i64) {
+        (self.first << WIDTHS[0], (self.last + 1) << WIDTHS[0])
     }
 
-    /// The words of some of the narrowest windows in them, evenly spread.
-    fn samples(&self) -> String {
-        let (first, last) = self.seconds().into_inner();
-        let step = (last - first) / SAMPLES;
-        let bits = WIDTHS[0];
-        let samples = (0..SAMPLES).map(|sample| (first + step / 2 + sample * step) >> bits);
-        samples.map(|number| format!("+{bits}:{number}")).collect::<Vec<_>>().join(" ")
+    /// The words of executions that were created in it: any of these. As few as there can be.
+    fn terms(self) -> String {
+        let mut terms = Vec::new();
+        let (mut first, mut last) = (self.first, self.last);
+        for (index, bits) in WIDTHS.iter().enumerate() {
+            let to_wider = WIDTHS.get(index + 1).map(|wider| 1 << (wider - bits));
+            let is_wider = |number: i64| to_wider.is_some_and(|windows| number % windows == 0);
+            while first <= last && !is_wider(first) {
+                terms.push(format!("+{bits}:{first}"));
+                first += 1;
+            }
+            while first <= last && !is_wider(last + 1) {
+                terms.push(format!("+{bits}:{last}"));
+                last -= 1;
+            }
+            if first > last {
+                break;
+            }
+            let windows = to_wider.unwrap_or(1);
+            (first, last) = (first / windows, (last + 1) / windows - 1);
+        }
+        terms.join(" ")
     }
 
     /// The same time in two halves, the nearer one first; `None` of one of the narrowest windows.
-    fn parts(&self, towards: Towards) -> Option<[Self; 2]> {
-        let (width, first, last) = if self.numbers.start() < self.numbers.end() {
-            (self.width, *self.numbers.start(), *self.numbers.end())
-        } else {
-            let narrower = self.width.checked_sub(1)?;
-            let bits = WIDTHS[self.width] - WIDTHS[narrower];
-            (narrower, self.numbers.start() << bits, ((self.numbers.end() + 1) << bits) - 1)
-        };
-        let middle = first.midpoint(last);
-        let earlier = Self { width, numbers: first..=middle };
-        let later = Self { width, numbers: middle + 1..=last };
-        Some(match towards {
-            Towards::Past => [later, earlier],
-            Towards::Future => [earlier, later],
-        })
+    fn halves(self, towards: Towards) -> Option<[Self; 2]> {
+        (self.windows() > 1).then(|| self.cut(self.windows().div_euclid(2), towards))
     }
 
-    fn are_beyond(&self, furthest: i64, towards: Towards) -> bool {
+    /// So many of its [`SAMPLES`] parts that are the nearest, and the others.
+    fn split(self, parts: i64, towards: Towards) -> [Self; 2] {
+        self.cut(self.windows() / SAMPLES * parts, towards)
+    }
+
+    /// So many windows that are the nearest, and the others.
+    fn cut(self, windows: i64, towards: Towards) -> [Self; 2] {
+        let Self { first, last } = self;
         match towards {
-            Towards::Past => *self.seconds().end() < furthest,
-            Towards::Future => *self.seconds().start() > furthest,
+            Towards::Past => [Self { first: last - windows + 1, last }, Self { first, last: last - windows }],
+            Towards::Future => {
+                [Self { first, last: first + windows - 1 }, Self { first: first + windows, last }]
+            }
+        }
+    }
+
+    fn is_beyond(self, furthest: i64, towards: Towards) -> bool {
+        let (first, after) = self.seconds();
+        match towards {
+            Towards::Past => after <= furthest,
+            Towards::Future => first > furthest,
         }
     }
 }
 
-/// All time from a second on, its own window first, in windows that get wider.
-fn from_nearest(second: i64, towards: Towards) -> Vec<Windows> {
-    let mut rows = Vec::new();
-    // The first number that is not there yet.
+/// All time from a second on, its own window first, in spans that get longer: each up to where the next wider windows begin.
+fn from_nearest(second: i64, towards: Towards) -> Vec<Span> {
+    let all = SECOND_MAX >> WIDTHS[0];
+    let mut spans = Vec::new();
+    // The first window that is not there yet.
     let mut next = second >> WIDTHS[0];
-    for (width, bits) in WIDTHS.into_iter().enumerate() {
-        if next < 0 {
-            break; // the beginning of time
-        }
-        // Up to where the next wider ones begin; also when they begin here, so that time gets wider step by step.
-        let numbers = match (WIDTHS.get(width + 1), towards) {
-            (Some(wider), Towards::Past) => {
-                let first = next & !((1 << (wider - bits)) - 1);
-                let numbers = first..=next;
-                next = (first >> (wider - bits)) - 1;
-                numbers
-            }
-            (Some(wider), Towards::Future) => {
-                let last = next | ((1 << (wider - bits)) - 1);
-                let numbers = next..=last;
-                next = (last + 1) >> (wider - bits);
-                numbers
-            }
-            (None, Towards::Past) => 0..=next,
-            (None, Towards::Future) => next..=SECOND_MAX >> bits,
+    for wider in &WIDTHS[1..] {
+        let aligned = 1 << (wider - WIDTHS[0]);
+        let span = match towards {
+            Towards::Past => Span { first: next & !(aligned - 1), last: next },
+            Towards::Future => Span { first: next, last: next | (aligned - 1) },
         };
-        if !numbers.is_empty() {
-            rows.push(Windows { width, numbers });
+        spans.push(span);
+        next = match towards {
+            Towards::Past => span.first - 1,
+            Towards::Future => span.last + 1,
+        };
+        if !(0..=all).contains(&next) {
+            return spans; // the beginning or the end of time
         }
     }
-    rows
+    spans.push(match towards {
+        Towards::Past => Span { first: 0, last: next },
+        Towards::Future => Span { first: next, last: all },
+    });
+    spans
 }
 
 #[cfg(test)]
@@ -288,57 +340,70 @@ mod tests {
     ];
 
     #[test]
-    fn windows_cover_all_time_from_a_second_on_without_a_gap_or_an_overlap() {
+    fn spans_cover_all_time_from_a_second_on_without_a_gap_or_an_overlap() {
         for second in MOMENTS {
             let past = from_nearest(second, Towards::Past);
-            assert!(past[0].seconds().contains(&second), "{second}: {past:?}");
+            assert_eq!(past[0].last, second >> 9, "{second}: {past:?}");
             for pair in past.windows(2) {
-                assert_eq!(pair[1].seconds().end() + 1, *pair[0].seconds().start(), "{second}: {past:?}");
+                assert_eq!(pair[1].last + 1, pair[0].first, "{second}: {past:?}");
             }
-            assert_eq!(past.last().map(|windows| *windows.seconds().start()), Some(0), "{second}");
+            assert_eq!(past.last().map(|span| span.first), Some(0), "{second}");
             let future = from_nearest(second, Towards::Future);
-            assert!(future[0].seconds().contains(&second), "{second}: {future:?}");
+            assert_eq!(future[0].first, second >> 9, "{second}: {future:?}");
             for pair in future.windows(2) {
-                assert_eq!(pair[0].seconds().end() + 1, *pair[1].seconds().start(), "{second}: {future:?}");
+                assert_eq!(pair[0].last + 1, pair[1].first, "{second}: {future:?}");
             }
-            assert_eq!(future.last().map(|windows| *windows.seconds().end()), Some(SECOND_MAX), "{second}");
+            assert_eq!(future.last().map(|span| span.last), Some(SECOND_MAX >> 9), "{second}");
         }
     }
 
     #[test]
-    fn windows_are_few_and_get_wider_step_by_step() {
+    fn spans_are_few_and_get_longer_step_by_step() {
         for second in MOMENTS {
             for towards in [Towards::Past, Towards::Future] {
-                let rows = from_nearest(second, towards);
-                assert!(rows.iter().map(|row| row.width).eq(0..rows.len()), "{rows:?}");
-                assert!(rows.iter().all(|row| row.terms().split(' ').count() <= 64), "{rows:?}");
+                let spans = from_nearest(second, towards);
+                for (span, width) in spans.iter().zip(1..) {
+                    let longest = WIDTHS.get(width).map_or(i64::MAX, |bits| 1 << (bits - WIDTHS[0]));
+                    assert!((1..=longest).contains(&span.windows()), "{spans:?}");
+                    assert!(span.terms().split(' ').count() <= 64, "{spans:?}");
+                }
+                assert!(spans.len() <= WIDTHS.len(), "{spans:?}");
             }
         }
     }
 
     #[test]
-    fn samples_lie_within_their_windows_and_all_over_them() {
-        let windows = Windows { width: 5, numbers: 100..=103 };
-        let seconds = windows.seconds();
-        let samples: Vec<i64> = windows
-            .samples()
-            .split(' ')
-            .map(|word| word.strip_prefix("+9:").and_then(|number| number.parse().ok()).expect("a word"))
-            .collect();
-        assert_eq!(samples.len(), 16);
-        assert!(samples.iter().all(|number| seconds.contains(&(number << 9))));
-        let step = (seconds.end() - seconds.start()) >> 13;
-        assert!(samples.is_sorted_by(|one, next| (step..=step + 1).contains(&(next - one))), "{samples:?}");
+    fn the_words_of_a_span_are_those_of_its_windows_and_of_no_others() {
+        for (first, last) in [(0, 0), (0, 7), (1, 8), (5, 700), (64, 127), (3_506_528, 3_900_000)] {
+            let terms = Span { first, last }.terms();
+            let mut covered: Vec<_> = terms
+                .split(' ')
+                .map(|term| {
+                    let (bits, number) =
+                        term.strip_prefix('+').and_then(|term| term.split_once(':')).expect(term);
+                    let bits = bits.parse::<u32>().expect(term) - WIDTHS[0];
+                    let number = number.parse::<i64>().expect(term);
+                    (number << bits, ((number + 1) << bits) - 1)
+                })
+                .collect();
+            covered.sort_unstable();
+            assert_eq!((covered[0].0, covered[covered.len() - 1].1), (first, last), "{terms}");
+            assert!(covered.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{terms}");
+            assert!(covered.len() <= 80, "{terms}");
+        }
     }
 
     #[test]
-    fn the_parts_of_windows_are_the_same_time_nearer_half_first() {
-        let windows = Windows { width: 2, numbers: 7..=7 };
-        let [nearer, further] = windows.parts(Towards::Past).expect("there are narrower ones");
-        assert_eq!((nearer.width, nearer.numbers.clone()), (1, 60..=63));
-        assert_eq!((further.width, further.numbers.clone()), (1, 56..=59));
-        let [nearer, _] = nearer.parts(Towards::Future).expect("they are several");
-        assert_eq!(nearer.numbers, 60..=61);
-        assert_eq!(Windows { width: 0, numbers: 3..=3 }.parts(Towards::Past), None);
+    fn the_parts_of_a_span_are_the_same_time_nearer_part_first() {
+        let span = Span { first: 100, last: 260 };
+        assert_eq!(
+            span.halves(Towards::Past),
+            Some([Span { first: 181, last: 260 }, Span { first: 100, last: 180 }])
+        );
+        assert_eq!(
+            span.split(3, Towards::Future),
+            [Span { first: 100, last: 129 }, Span { first: 130, last: 260 }]
+        );
+        assert_eq!(Span { first: 3, last: 3 }.halves(Towards::Past), None);
     }
 }
