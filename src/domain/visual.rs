@@ -2,6 +2,7 @@
 //! a line, as it was given. The number of an event is its place.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::limits::{VISUAL_CALL_BYTES_MAX, VISUAL_CALL_EVENTS_MAX, VISUAL_EVENT_BYTES_MAX, at_most};
 use super::log::{CHUNK_BYTES_GOAL, NumberedLines};
@@ -122,8 +123,13 @@ fn check(field: &str, event: &str) -> Result<i64> {
 }
 
 /// Reads stored text back, the first event of which has number `first_seq`.
-pub fn decode(first_seq: i64, body: &str) -> impl Iterator<Item = Event> {
-    (first_seq..).zip(body.split_terminator('\n')).map(|(seq, json)| Event { seq, json: json.to_owned() })
+///
+/// An item is `INTERNAL` when it is not JSON: answers take it as it is.
+pub fn decode(first_seq: i64, body: &str) -> impl Iterator<Item = Result<Event>> {
+    (first_seq..).zip(body.split_terminator('\n')).map(|(seq, json)| {
+        let _: &RawValue = serde_json::from_str(json).map_err(Error::internal)?;
+        Ok(Event { seq, json: json.to_owned() })
+    })
 }
 
 #[cfg(test)]
@@ -168,7 +174,8 @@ mod tests {
             pieces.iter().map(|piece| (piece.first_seq, piece.last_seq)).collect::<Vec<_>>(),
             [(7, 9), (10, 10)]
         );
-        let read: Vec<_> = pieces.iter().flat_map(|piece| decode(piece.first_seq, &piece.body)).collect();
+        let read = pieces.iter().flat_map(|piece| decode(piece.first_seq, &piece.body));
+        let read = read.collect::<Result<Vec<_>>>().expect("they are JSON");
         assert_eq!(read.iter().map(|event| event.seq).collect::<Vec<_>>(), [7, 8, 9, 10]);
         assert!(read.iter().map(|event| &event.json).eq(&texts[1..]));
         assert_eq!(

@@ -65,7 +65,7 @@ impl Entry for Event {
     }
 
     fn decode(chunk: &LogChunk) -> impl Iterator<Item = Result<Self>> + Send {
-        visual::decode(chunk.first_seq, &chunk.body).map(Ok)
+        visual::decode(chunk.first_seq, &chunk.body)
     }
 
     fn seq(&self) -> i64 {

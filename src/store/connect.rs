@@ -187,7 +187,10 @@ async fn connect_postgres(url: &str, connections_max: u32) -> Result<DatabaseCon
         .set_application_name("runledger")
         .test_before_acquire_if_idle_for(TRUSTED)
         .statement_timeout(Duration::from_secs(STATEMENT_SECONDS_MAX))
-        .map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX));
+        .map_sqlx_postgres_opts(|postgres| {
+            // Compiling takes longer than any of these statements.
+            postgres.statement_cache_capacity(STATEMENT_CACHE_ENTRIES_MAX).options([("jit", "off")])
+        });
     sea_orm::Database::connect(options).await.map_err(cannot_open)
 }
 

@@ -181,13 +181,18 @@ impl Dialect {
 pub(super) const POSTGRES_TERMS: &str = "(runledger_windows(execution_search.created_at)
     || runledger_terms(execution_search.tenant_id, start_words, result_words, error_words))";
 
+/// The word that all rows of a tenant have in PostgreSQL's index.
+pub(super) fn postgres_mark(tenant_id: &str) -> String {
+    format!("_{tenant_id}")
+}
+
 /// These words as PostgreSQL's index has them, as SQL, and its values.
-pub(super) fn postgres_terms(tenant_id: Option<&str>, words: &[String]) -> (&'static str, Vec<String>) {
+fn postgres_terms(tenant_id: Option<&str>, words: &[String]) -> (&'static str, Vec<String>) {
     let words = words.join(" ");
     match tenant_id {
         None => ("string_to_array($1, ' ')", vec![words]),
         Some(tenant_id) => {
-            ("array_prepend($1, string_to_array($2, ' '))", vec![format!("_{tenant_id}"), words])
+            ("array_prepend($1, string_to_array($2, ' '))", vec![postgres_mark(tenant_id), words])
         }
     }
 }

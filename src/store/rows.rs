@@ -51,7 +51,7 @@ impl Columns {
         match (row.try_as_sqlite_row(), row.try_as_pg_row()) {
             (Some(row), _) => self.read_row(row),
             (_, Some(row)) => self.read_row(row),
-            (None, None) => Err(sqlx::Error::RowNotFound),
+            (None, None) => Err(sqlx::Error::Decode("a row of another database".into())),
         }
         .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }

@@ -4,14 +4,14 @@
 //! in parts: the index lists all hits of a span before it gives the first.
 
 use entity::execution;
-use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Order};
 use uuid::Uuid;
 
 use super::{Hits, Sought};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::store::dialect::{POSTGRES_TERMS, postgres_terms};
+use crate::store::dialect::{POSTGRES_TERMS, postgres_mark};
 use crate::store::executions::{bounds_of, reading_order};
 use crate::store::failure::failed;
 use crate::store::scoped::{Reader, ScopedSelect, subselect};
@@ -23,13 +23,15 @@ const WIDTHS: [u32; 7] = [9, 12, 15, 18, 21, 24, 27];
 const SECOND_MAX: i64 = (1 << 33) - 1;
 /// Hits that are read at once: more than a page shows.
 const HITS_MAX: usize = 500;
-/// Spans of more of the narrowest windows than this (18 hours) are sampled first: to look at all hits of such a time would
+/// Spans of more of the narrowest windows than this (three days) are sampled first: to look at all hits of such a time would
 /// take long.
-const UNSAMPLED_WINDOWS_MAX: i64 = 128;
+const UNSAMPLED_WINDOWS_MAX: i64 = 512;
 /// Parts of a span from which a sample takes a window each.
 const SAMPLES: i64 = 16;
 /// More hits than this, as a sample has it, are not looked at together.
 const SAMPLED_HITS_MAX: i64 = 4_096;
+/// The nearest of so many parts is looked at first when a span has more than [`HITS_MAX`].
+const CROWDED_PARTS: i64 = 8;
 /// How often one search looks into the index. Who filters common words by what few have asks for more: those hits are found
 /// among all that have the words.
 const LOOKS_MAX: usize = 80;
@@ -39,6 +41,14 @@ const LOOKS_MAX: usize = 80;
 struct Span {
     first: i64,
     last: i64,
+}
+
+/// A span that is still to be looked at.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    span: Span,
+    /// As a sample has it.
+    has_few: bool,
 }
 
 /// Which way a search goes.
@@ -62,36 +72,39 @@ impl Reader<'_> {
             return Ok(Some(Hits { among: None, there_are_more: false }));
         };
         // The nearest come last.
-        let mut pending = from_nearest(nearest, towards);
-        pending.reverse();
-        // The further half of a span that has many hits, when the nearer half has none: it has them all, and to look at it
-        // would cost as much as it has.
+        let mut pending: Vec<_> = from_nearest(nearest, towards).into_iter().map(Pending::of).rev().collect();
+        // The rest of a span that has many hits, when what is nearer has none: it has them all, and to look at it would cost
+        // as much as it has.
         let mut has_the_hits = None;
         let mut found = Vec::new();
         for _ in 0..LOOKS_MAX {
-            let next = pending.pop().filter(|span| !span.is_beyond(furthest, towards));
-            let Some(mut span) = next else {
+            let next = pending.pop().filter(|next| !next.span.is_beyond(furthest, towards));
+            let Some(Pending { mut span, has_few }) = next else {
                 return Ok(Some(Hits { among: Some(self.are_among(&found)), there_are_more: false }));
             };
-            if has_the_hits == Some(span)
-                && let Some([nearer, further]) = span.halves(towards)
-            {
+            if has_the_hits == Some(span) && span.windows() > 1 {
+                let [nearer, further] = span.cut(span.windows() / 2, towards);
                 has_the_hits = Some(further);
-                pending.push(further);
+                pending.push(Pending::of(further));
                 span = nearer;
             }
             if span.windows() > UNSAMPLED_WINDOWS_MAX
+                && !has_few
                 && let Some(part) = self.nearest_part_with_many_hits(sought, span, towards).await?
             {
-                let [nearer, further] = span.split(part.max(1), towards);
-                pending.extend([further, nearer]);
+                let [nearer, rest] = span.split(part, towards);
+                let [crowded, further] = rest.cut(span.windows() / SAMPLES, towards);
+                let parts =
+                    [Pending::of(further), Pending::of(crowded), Pending { span: nearer, has_few: true }];
+                pending.extend(parts.into_iter().filter(|part| part.span.windows() > 0));
                 continue;
             }
             let hits = self.look(sought, span, towards).await?;
             let has_more = hits.len() > HITS_MAX;
-            if has_more && let Some([nearer, further]) = span.halves(towards) {
+            if has_more && span.windows() > 1 {
+                let [nearer, further] = span.cut((span.windows() / CROWDED_PARTS).max(1), towards);
                 has_the_hits = Some(further);
-                pending.extend([further, nearer]);
+                pending.extend([further, nearer].map(Pending::of));
                 continue;
             }
             if !hits.is_empty() {
@@ -132,7 +145,7 @@ impl Reader<'_> {
     }
 
     /// When a long span has too many hits to look at, as a sample has it: which of its parts, from the nearest on, is the first
-    /// that has some. The sample of a part is the window of its first execution: work comes in bursts.
+    /// in which the sample has some. The sample of a part is the window of its first execution: work comes in bursts.
     async fn nearest_part_with_many_hits(
         &self,
         sought: &Sought<'_>,
@@ -140,51 +153,48 @@ impl Reader<'_> {
         towards: Towards,
     ) -> Result<Option<i64>> {
         use execution::Column as C;
-        let too_many = (SAMPLED_HITS_MAX * SAMPLES / span.windows()).max(1);
-        let part = span.split(1, towards)[0].seconds();
-        let step = match towards {
-            Towards::Past => part.0 - part.1,
-            Towards::Future => part.1 - part.0,
+        let [nearest, _] = span.split(1, towards);
+        let ((from, to), step) = (nearest.seconds(), nearest.windows() << WIDTHS[0]);
+        let (step, latest_or_earliest) = match towards {
+            Towards::Past => (-step, "max"),
+            Towards::Future => (step, "min"),
         };
         let in_part = Expr::cust_with_values(
-            "execution.created_at >= to_timestamp($1::bigint + $2::bigint * part.number)
-             AND execution.created_at < to_timestamp($3::bigint + $4::bigint * part.number)",
-            [part.0, step, part.1, step],
+            "execution.created_at >= to_timestamp($1::bigint + $2::bigint * part)
+             AND execution.created_at < to_timestamp($3::bigint + $4::bigint * part)",
+            [from, step, to, step],
         );
-        let first = self
-            .history()
-            .filter(in_part)
-            .order_by(C::CreatedAt.into_expr(), Order::Asc)
-            .limit(1)
-            .first(C::CreatedAt);
+        let first = self.history().filter(in_part).order_by(C::CreatedAt.into_expr(), Order::Asc);
         let parts = Query::select()
-            .expr_as(Expr::cust(format!("generate_series(0, {})", SAMPLES - 1)), "number")
+            .expr_as(Expr::cust(format!("generate_series(0, {})", SAMPLES - 1)), "part")
             .take();
         let samples =
-            Query::select().column("number").expr_as(first, "at").from_subquery(parts, "part").take();
-        let in_window = Expr::cust(format!("{POSTGRES_TERMS} && (runledger_windows(sample.at))[1:1]"));
-        let hits = self.hits(in_window, sought).limit(too_many.cast_unsigned()).take();
-        let count = Query::select().expr(Expr::cust("count(*)")).from_subquery(hits, "hit").take();
-        let counts = Query::select()
-            .expr(subselect(count))
+            Query::select().expr_as(first.first(C::CreatedAt), "at").from_subquery(parts, "parts").take();
+        let windows = Query::select()
+            .expr(Expr::cust("array_agg((runledger_windows(at))[1])"))
             .from_subquery(samples, "sample")
-            .order_by(("sample", "number"), Order::Asc)
             .take();
-        let rows = self.connection().query_all(&counts).await.map_err(failed)?;
-        let counts: Vec<i64> =
-            rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)?;
-        let nearest = counts.iter().zip(0..).find(|(count, _)| **count > 0).map(|(_, number)| number);
-        Ok(nearest.filter(|_| counts.iter().sum::<i64>() >= too_many))
+        let hits = self
+            .hits("created_at", sought, subselect(windows))
+            .limit(SAMPLED_HITS_MAX.cast_unsigned())
+            .take();
+        let sample = Query::select()
+            .expr(Expr::cust("count(*)"))
+            .expr(Expr::cust(format!("{latest_or_earliest}(created_at)")))
+            .from_subquery(hits, "hit")
+            .take();
+        let row = self.connection().query_one(&sample).await.map_err(failed)?;
+        let sample = row.map(|row| row.try_get_many_by_index()).transpose().map_err(failed)?;
+        let Some((count, Some(time))): Option<(i64, Option<Timestamp>)> = sample else { return Ok(None) };
+        let has_many = count >= (SAMPLED_HITS_MAX * SAMPLES / span.windows()).max(1);
+        Ok(has_many.then(|| span.part_of(time, towards)))
     }
 
     /// Some executions of this span that have the words, of which nothing else is known. One more than [`HITS_MAX`]
     /// when there are more; of one of the narrowest windows those that the search comes to first.
     async fn look(&self, sought: &Sought<'_>, span: Span, towards: Towards) -> Result<Vec<Uuid>> {
-        let in_span = Expr::cust_with_values(
-            format!("{POSTGRES_TERMS} && (SELECT string_to_array($1, ' '))"),
-            [span.terms()],
-        );
-        let mut hits = self.hits(in_span, sought).limit(HITS_MAX as u64 + 1).take();
+        let windows = Expr::cust_with_values("(SELECT string_to_array($1, ' '))", [span.terms()]);
+        let mut hits = self.hits("execution_id", sought, windows).limit(HITS_MAX as u64 + 1).take();
         if span.windows() == 1 {
             let [key, id] = ["created_at", "execution_id"].map(|name| Expr::col(("execution_search", name)));
             hits.cond_where(bounds_of((key.clone(), id.clone()), sought.order, sought.page))
@@ -195,18 +205,19 @@ impl Reader<'_> {
         rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Executions that have the words that are sought, and were created at some time.
-    fn hits(&self, at_some_time: Expr, sought: &Sought<'_>) -> SelectStatement {
-        // Behind sub-selects, so that there is one plan for all values, by the index: the ones for the first five took ten times
-        // as long.
-        let (terms, values) = postgres_terms(self.tenant_id(), sought.words);
-        let has_terms = Expr::cust_with_values(format!("{POSTGRES_TERMS} @> (SELECT {terms})"), values);
-        Query::select()
-            .column(Alias::new("execution_id"))
+    /// A column of the executions that have the words that are sought, and were created in one of some windows.
+    fn hits(&self, column: &'static str, sought: &Sought<'_>, windows: Expr) -> SelectStatement {
+        // Each condition is a key of its own: the index skips from key to key, but looks at all that one word of a key has.
+        // Behind sub-selects, so that there is one plan for all values.
+        let mut hits = Query::select();
+        hits.column(column)
             .from("execution_search")
-            .and_where(has_terms)
-            .and_where(at_some_time)
-            .take()
+            .and_where(Expr::cust_with_exprs(format!("{POSTGRES_TERMS} && $1"), [windows]));
+        for term in sought.words.iter().cloned().chain(self.tenant_id().map(postgres_mark)) {
+            let has_term = format!("{POSTGRES_TERMS} @> (SELECT array_append(CAST('{{}}' AS text[]), $1))");
+            hits.and_where(Expr::cust_with_values(has_term, [term]));
+        }
+        hits
     }
 
     fn are_among(&self, ids: &[Uuid]) -> Expr {
@@ -228,6 +239,12 @@ impl Towards {
             Self::Past => Order::Desc,
             Self::Future => Order::Asc,
         }
+    }
+}
+
+impl Pending {
+    fn of(span: Span) -> Self {
+        Self { span, has_few: false }
     }
 }
 
@@ -266,14 +283,19 @@ impl Span {
         terms.join(" ")
     }
 
-    /// The same time in two halves, the nearer one first; `None` of one of the narrowest windows.
-    fn halves(self, towards: Towards) -> Option<[Self; 2]> {
-        (self.windows() > 1).then(|| self.cut(self.windows().div_euclid(2), towards))
-    }
-
     /// So many of its [`SAMPLES`] parts that are the nearest, and the others.
     fn split(self, parts: i64, towards: Towards) -> [Self; 2] {
         self.cut(self.windows() / SAMPLES * parts, towards)
+    }
+
+    /// In which of its parts a moment is, from the nearest on.
+    fn part_of(self, time: Timestamp, towards: Towards) -> i64 {
+        let window = time.timestamp() >> WIDTHS[0];
+        let windows = match towards {
+            Towards::Past => self.last - window,
+            Towards::Future => window - self.first,
+        };
+        (windows / (self.windows() / SAMPLES)).clamp(0, SAMPLES - 1)
     }
 
     /// So many windows that are the nearest, and the others.
@@ -397,13 +419,18 @@ mod tests {
     fn the_parts_of_a_span_are_the_same_time_nearer_part_first() {
         let span = Span { first: 100, last: 260 };
         assert_eq!(
-            span.halves(Towards::Past),
-            Some([Span { first: 181, last: 260 }, Span { first: 100, last: 180 }])
+            span.cut(80, Towards::Past),
+            [Span { first: 181, last: 260 }, Span { first: 100, last: 180 }]
         );
         assert_eq!(
             span.split(3, Towards::Future),
             [Span { first: 100, last: 129 }, Span { first: 130, last: 260 }]
         );
-        assert_eq!(Span { first: 3, last: 3 }.halves(Towards::Past), None);
+        let at = |window: i64| Timestamp::from_timestamp(window << 9, 0).expect("it is a moment");
+        assert_eq!(
+            [100, 129, 130, 260].map(|window| span.part_of(at(window), Towards::Future)),
+            [0, 2, 3, 15]
+        );
+        assert_eq!([260, 251, 250, 100].map(|window| span.part_of(at(window), Towards::Past)), [0, 0, 1, 15]);
     }
 }
