@@ -17,6 +17,7 @@ mod m0010_visual_events;
 mod m0011_few_statistics;
 mod m0012_search_by_time;
 mod m0013_opaque_terms;
+mod m0014_short_pending_list;
 
 async fn on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_few_statistics::Migration),
             Box::new(m0012_search_by_time::Migration),
             Box::new(m0013_opaque_terms::Migration),
+            Box::new(m0014_short_pending_list::Migration),
         ]
     }
 }

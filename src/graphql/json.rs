@@ -5,8 +5,8 @@ use async_graphql_value::RAW_VALUE_TOKEN;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-/// A value of an answer. What is in it as JSON text ([`super::scalars::Json::from_text`]) is the server's own, and was checked
-/// before it was stored; async-graphql would copy and check it once more.
+/// A value of an answer. What is in it as JSON text ([`super::scalars::Json::from_text`]) was written by this program, or checked
+/// before it was stored or when it was read; async-graphql would copy and check it once more.
 pub(super) struct Trusted<'v>(pub(super) &'v Value);
 
 impl Serialize for Trusted<'_> {
@@ -14,7 +14,7 @@ impl Serialize for Trusted<'_> {
         match self.0 {
             Value::List(items) => serializer.collect_seq(items.iter().map(Trusted)),
             Value::Object(fields) => match fields.get(RAW_VALUE_TOKEN) {
-                Some(Value::String(text)) => {
+                Some(Value::String(text)) if fields.len() == 1 => {
                     // How serde_json is told that a text is JSON: https://docs.rs/serde_json/1/src/serde_json/raw.rs.html
                     let mut raw = serializer.serialize_struct(RAW_VALUE_TOKEN, 1)?;
                     raw.serialize_field(RAW_VALUE_TOKEN, text)?;

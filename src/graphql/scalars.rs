@@ -107,6 +107,9 @@ pub struct Json(Value);
 #[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {
+        if has_raw_text(&value) {
+            return Err(format!("an object in JSON cannot have the key {RAW_VALUE_TOKEN:?}").into());
+        }
         if JSON_DEPTH_MAX.is_passed_by(depth(&value)) {
             return Err(format!(
                 "the value is nested too deep: {} is {}",
@@ -142,6 +145,15 @@ impl Json {
             Value::Null => Ok(None),
             value => serde_json::to_string(&value).map(Some).map_err(Error::internal),
         }
+    }
+}
+
+/// Whether async-graphql would take a text within it for JSON, and write it without quotes.
+fn has_raw_text(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.iter().any(has_raw_text),
+        Value::Object(fields) => fields.contains_key(RAW_VALUE_TOKEN) || fields.values().any(has_raw_text),
+        _ => false,
     }
 }
 

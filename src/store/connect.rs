@@ -29,7 +29,7 @@ const STATEMENT_SECONDS_MAX: u64 = 30;
 const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 /// Pages that each connection keeps; the system keeps the rest of the file.
 const SQLITE_CACHE_KIBIBYTES: u32 = 1_024;
-/// Rows that SQLite's thread reads ahead of whoever waits for them: a page of a list, and the one after it.
+/// Rows that SQLite's thread reads ahead of whoever waits for them: more than the longest page of a list has.
 const SQLITE_ROWS_AHEAD: usize = 256;
 /// The write-ahead log is cut back to this once it has been checkpointed.
 const SQLITE_WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -254,7 +254,7 @@ async fn gathered<R>(
     Ok(gathered)
 }
 
-/// Waits until the tasks that are ready have had their turn.
+/// Waits until the tasks that are ready have had their turn. Tokio's `yield_now` waits longer: until none is ready.
 async fn let_others() {
     let mut had_their_turn = false;
     std::future::poll_fn(|context| {

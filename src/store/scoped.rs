@@ -250,7 +250,7 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         self
     }
 
-    /// Locks many rows, by tenant and id as everybody does, so that two transactions cannot wait for each other.
+    /// Locks many rows, by tenant and id as all do who wait for locks, so that two transactions cannot wait for each other.
     pub(super) fn lock_in_order(self, id: E::Column) -> Self {
         self.order_by(E::TENANT.into_expr(), Order::Asc).order_by(id.into_expr(), Order::Asc).lock()
     }

@@ -21,7 +21,7 @@ use crate::store::scoped::{Reader, ScopedSelect, subselect};
 const WIDTHS: [u32; 7] = [9, 12, 15, 18, 21, 24, 27];
 /// The last second of the last of the widest windows, in the year 2242.
 const SECOND_MAX: i64 = (1 << 33) - 1;
-/// Hits that are read at once: more than a page shows.
+/// Hits that are read at once: more than a page of a list shows.
 const HITS_MAX: usize = 500;
 /// Spans of more of the narrowest windows than this (three days) are sampled first: to look at all hits of such a time would
 /// take long.
@@ -29,10 +29,14 @@ const UNSAMPLED_WINDOWS_MAX: i64 = 512;
 /// Parts of a span from which a sample takes a window each.
 const SAMPLES: i64 = 16;
 /// More hits than this, as a sample has it, are not looked at together.
-const SAMPLED_HITS_MAX: i64 = 4_096;
+const SPAN_HITS_MAX: i64 = 4_096;
+/// Hits of a sample that are read. When it has more, it may have nearer ones than these.
+const SAMPLE_HITS_MAX: i64 = 4_096;
+/// When so many have been found, they tell how many there will be, and no sample is taken.
+const TELLING_HITS: usize = 8;
 /// The nearest of so many parts is looked at first when a span has more than [`HITS_MAX`].
 const CROWDED_PARTS: i64 = 8;
-/// How often one search looks into the index. Who filters common words by what few have asks for more: those hits are found
+/// Spans that one search looks at. Who filters common words by what few have asks for more: those hits are found
 /// among all that have the words.
 const LOOKS_MAX: usize = 80;
 
@@ -49,6 +53,15 @@ struct Pending {
     span: Span,
     /// As a sample has it.
     has_few: bool,
+}
+
+/// What some windows of a span have.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// The nearest of its parts in which there are hits.
+    nearest_part: i64,
+    /// That is known: not only some of the hits were read.
+    is_whole: bool,
 }
 
 /// Which way a search goes.
@@ -76,6 +89,8 @@ impl Reader<'_> {
         // The rest of a span that has many hits, when what is nearer has none: it has them all, and to look at it would cost
         // as much as it has.
         let mut has_the_hits = None;
+        // Of the spans with hits: how many these are, and how many windows those.
+        let (mut hits_seen, mut windows_seen) = (0, 0);
         let mut found = Vec::new();
         for _ in 0..LOOKS_MAX {
             let next = pending.pop().filter(|next| !next.span.is_beyond(furthest, towards));
@@ -88,14 +103,15 @@ impl Reader<'_> {
                 pending.push(Pending::of(further));
                 span = nearer;
             }
-            if span.windows() > UNSAMPLED_WINDOWS_MAX
-                && !has_few
-                && let Some(part) = self.nearest_part_with_many_hits(sought, span, towards).await?
-            {
-                let [nearer, rest] = span.split(part, towards);
+            let has_few = has_few
+                || span.windows() <= UNSAMPLED_WINDOWS_MAX
+                || hits_seen >= TELLING_HITS
+                    && hits_seen as i64 * span.windows() <= SPAN_HITS_MAX * windows_seen;
+            if !has_few && let Some(sample) = self.sample(sought, span, towards).await? {
+                let [nearer, rest] = span.split(sample.nearest_part, towards);
                 let [crowded, further] = rest.cut(span.windows() / SAMPLES, towards);
-                let parts =
-                    [Pending::of(further), Pending::of(crowded), Pending { span: nearer, has_few: true }];
+                let nearer = Pending { span: nearer, has_few: sample.is_whole };
+                let parts = [Pending::of(further), Pending::of(crowded), nearer];
                 pending.extend(parts.into_iter().filter(|part| part.span.windows() > 0));
                 continue;
             }
@@ -109,6 +125,8 @@ impl Reader<'_> {
             }
             if !hits.is_empty() {
                 has_the_hits = None;
+                hits_seen += hits.len();
+                windows_seen += span.windows();
                 let ids = select().filter(self.are_among(&hits)).tuples([execution::Column::Id.into_expr()]);
                 found.extend(ids.await?.into_iter().map(|(id,): (Uuid,)| id));
             }
@@ -144,14 +162,9 @@ impl Reader<'_> {
         Ok(nearest.first().map(|(time,)| (time.timestamp().clamp(0, SECOND_MAX), furthest)))
     }
 
-    /// When a long span has too many hits to look at, as a sample has it: which of its parts, from the nearest on, is the first
-    /// in which the sample has some. The sample of a part is the window of its first execution: work comes in bursts.
-    async fn nearest_part_with_many_hits(
-        &self,
-        sought: &Sought<'_>,
-        span: Span,
-        towards: Towards,
-    ) -> Result<Option<i64>> {
+    /// A sample of a long span, when it has it that there are too many hits to look at. It takes the window of the first
+    /// execution of each part: work comes in bursts.
+    async fn sample(&self, sought: &Sought<'_>, span: Span, towards: Towards) -> Result<Option<Sample>> {
         use execution::Column as C;
         let [nearest, _] = span.split(1, towards);
         let ((from, to), step) = (nearest.seconds(), nearest.windows() << WIDTHS[0]);
@@ -171,13 +184,11 @@ impl Reader<'_> {
         let samples =
             Query::select().expr_as(first.first(C::CreatedAt), "at").from_subquery(parts, "parts").take();
         let windows = Query::select()
-            .expr(Expr::cust("array_agg((runledger_windows(at))[1])"))
+            .expr(Expr::cust("array_agg((runledger_windows(at))[1]) FILTER (WHERE at IS NOT NULL)"))
             .from_subquery(samples, "sample")
             .take();
-        let hits = self
-            .hits("created_at", sought, subselect(windows))
-            .limit(SAMPLED_HITS_MAX.cast_unsigned())
-            .take();
+        let hits =
+            self.hits("created_at", sought, subselect(windows)).limit(SAMPLE_HITS_MAX.cast_unsigned()).take();
         let sample = Query::select()
             .expr(Expr::cust("count(*)"))
             .expr(Expr::cust(format!("{latest_or_earliest}(created_at)")))
@@ -186,8 +197,9 @@ impl Reader<'_> {
         let row = self.connection().query_one(&sample).await.map_err(failed)?;
         let sample = row.map(|row| row.try_get_many_by_index()).transpose().map_err(failed)?;
         let Some((count, Some(time))): Option<(i64, Option<Timestamp>)> = sample else { return Ok(None) };
-        let has_many = count >= (SAMPLED_HITS_MAX * SAMPLES / span.windows()).max(1);
-        Ok(has_many.then(|| span.part_of(time, towards)))
+        let has_many = count >= (SPAN_HITS_MAX * SAMPLES / span.windows()).max(1);
+        let nearest_part = span.part_of(time, towards);
+        Ok(has_many.then_some(Sample { nearest_part, is_whole: count < SAMPLE_HITS_MAX }))
     }
 
     /// Some executions of this span that have the words, of which nothing else is known. One more than [`HITS_MAX`]
