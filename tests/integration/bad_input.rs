@@ -18,6 +18,7 @@ for_each_backend!(
     the_deepest_document_that_is_allowed_is_answered,
     variables_that_do_not_fit_are_refused,
     input_that_breaks_a_rule_is_refused_and_nothing_is_written,
+    text_cannot_pass_for_json,
     a_batch_with_one_bad_member_writes_nothing,
     strange_texts_and_numbers_do_no_harm_to_reads,
     a_subscription_with_bad_arguments_is_refused,
@@ -251,6 +252,43 @@ async fn input_that_breaks_a_rule_is_refused_and_nothing_is_written(team: Team) 
     assert_eq!(team.owner.execution(&running).await, before);
     let count = &team.owner.query("{ executions { totalCount } projects { totalCount } }", json!({})).await;
     assert_eq!(*count, json!({ "executions": { "totalCount": 1 }, "projects": { "totalCount": 0 } }));
+}
+
+/// A library of the server's writes what is below this key without quotes.
+async fn text_cannot_pass_for_json(team: Team) {
+    let id = team.owner.start_any().await;
+    let before = team.owner.execution(&id).await;
+    let disguised = json!({ "$serde_json::private::RawValue": "{\"type\":4,\n\"timestamp\":1}" });
+    for (input_type, field, input) in [
+        (
+            "StartExecutionInput",
+            "startExecution",
+            json!({ "name": "x", "mode": "LOCAL_RUN", "inputs": disguised }),
+        ),
+        (
+            "FinishExecutionInput",
+            "finishExecution",
+            json!({ "id": id, "status": "COMPLETED", "result": [disguised] }),
+        ),
+        (
+            "AppendLogsInput",
+            "appendLogs",
+            json!({ "executionId": id, "lines": [{
+            "timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "message": "x", "fields": { "deep": disguised } }] }),
+        ),
+        (
+            "AppendVisualEventsInput",
+            "appendVisualEvents",
+            json!({ "executionId": id, "events": [disguised] }),
+        ),
+    ] {
+        let document =
+            format!("mutation ($input: {input_type}!) {{ {field}(input: $input) {{ __typename }} }}");
+        let refusal = team.owner.refused(&document, json!({ "input": input })).await;
+        is_plain(&refusal, &["BAD_INPUT"], field);
+        assert!(refusal.errors[0]["message"].to_string().contains("RawValue"), "{field}: {refusal:?}");
+    }
+    assert_eq!(team.owner.execution(&id).await, before);
 }
 
 async fn a_batch_with_one_bad_member_writes_nothing(team: Team) {
