@@ -32,7 +32,7 @@ const SAMPLES: i64 = 16;
 const SPAN_HITS_MAX: i64 = 4_096;
 /// Hits of a sample that are read. When it has more, it may have nearer ones than these.
 const SAMPLE_HITS_MAX: i64 = 4_096;
-/// When so many have been found, they tell how many there will be, and no sample is taken.
+/// When so many have been found, they tell how many there will be, and no sample is taken where that is far from too many.
 const TELLING_HITS: usize = 8;
 /// The nearest of so many parts is looked at first when a span has more than [`HITS_MAX`].
 const CROWDED_PARTS: i64 = 8;
@@ -106,7 +106,7 @@ impl Reader<'_> {
             let has_few = has_few
                 || span.windows() <= UNSAMPLED_WINDOWS_MAX
                 || hits_seen >= TELLING_HITS
-                    && hits_seen as i64 * span.windows() <= SPAN_HITS_MAX * windows_seen;
+                    && SAMPLES * hits_seen as i64 * span.windows() <= SPAN_HITS_MAX * windows_seen;
             if !has_few && let Some(sample) = self.sample(sought, span, towards).await? {
                 let [nearer, rest] = span.split(sample.nearest_part, towards);
                 let [crowded, further] = rest.cut(span.windows() / SAMPLES, towards);
@@ -120,6 +120,7 @@ impl Reader<'_> {
             if has_more && span.windows() > 1 {
                 let [nearer, further] = span.cut((span.windows() / CROWDED_PARTS).max(1), towards);
                 has_the_hits = Some(further);
+                (hits_seen, windows_seen) = (0, 0); // they did not tell
                 pending.extend([further, nearer].map(Pending::of));
                 continue;
             }
