@@ -99,11 +99,13 @@ impl Decimal {
     }
 }
 
-/// Any JSON value, nested at most 100 levels deep. It reads back as it was given, the order of keys included.
+/// Any JSON value, nested at most 100 levels deep. It reads back as it was given, the order of keys included. No object
+/// in it may have the key `$serde_json::private::RawValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json(Value);
 
-/// Any JSON value, nested at most 100 levels deep. It reads back as it was given, the order of keys included.
+/// Any JSON value, nested at most 100 levels deep. It reads back as it was given, the order of keys included. No object
+/// in it may have the key `$serde_json::private::RawValue`.
 #[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {
