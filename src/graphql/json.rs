@@ -29,9 +29,10 @@ impl Serialize for Trusted<'_> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{Name, value};
+    use async_graphql::{Name, Response, ServerError, value};
 
     use super::*;
+    use crate::graphql::engine::Outcome;
     use crate::graphql::scalars::Json;
 
     #[test]
@@ -41,5 +42,15 @@ mod tests {
         fields.insert(Name::new("raw"), Json::from_text(r#"{ "x" : 1.50 }"#.to_owned()).into_value());
         let text = serde_json::to_string(&Trusted(&answer)).expect("it is written");
         assert_eq!(text, r#"{"a":[1,null,{"b":"c\"d"}],"e":true,"raw":{ "x" : 1.50 }}"#);
+    }
+
+    #[test]
+    fn an_answer_with_everything_reads_as_async_graphqls_own() {
+        let mut response =
+            Response::new(value!({ "a": null, "b": [{ "c": 1.5 }] })).extension("x", value!([1]));
+        response.errors.push(ServerError::new("it failed", None));
+        let own = serde_json::to_string(&response).expect("it is written");
+        let written = serde_json::to_string(&Outcome::Executed(response)).expect("it is written");
+        assert_eq!(written, own);
     }
 }

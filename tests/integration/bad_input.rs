@@ -259,31 +259,28 @@ async fn text_cannot_pass_for_json(team: Team) {
     let id = team.owner.start_any().await;
     let before = team.owner.execution(&id).await;
     let disguised = json!({ "$serde_json::private::RawValue": "{\"type\":4,\n\"timestamp\":1}" });
+    let now = "2026-11-20T10:00:00Z";
+    let line = json!({ "timestamp": now, "level": "INFO", "message": "x", "fields": { "deep": disguised } });
+    let ended = json!({ "id": runledger::clock::new_id(), "status": "COMPLETED", "startedAt": now,
+                        "completedAt": now, "inputs": { "beside": 1, "it": disguised } });
     for (input_type, field, input) in [
-        (
-            "StartExecutionInput",
-            "startExecution",
-            json!({ "name": "x", "mode": "LOCAL_RUN", "inputs": disguised }),
-        ),
+        ("StartExecutionInput", "startExecution", json!({ "name": "x", "inputs": disguised })),
         (
             "FinishExecutionInput",
             "finishExecution",
             json!({ "id": id, "status": "COMPLETED", "result": [disguised] }),
         ),
-        (
-            "AppendLogsInput",
-            "appendLogs",
-            json!({ "executionId": id, "lines": [{
-            "timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "message": "x", "fields": { "deep": disguised } }] }),
-        ),
+        ("[RecordExecutionInput!]", "recordExecutions", json!([ended])),
+        ("AppendLogsInput", "appendLogs", json!({ "executionId": id, "lines": [line] })),
         (
             "AppendVisualEventsInput",
             "appendVisualEvents",
             json!({ "executionId": id, "events": [disguised] }),
         ),
     ] {
+        let argument = if input.is_array() { "inputs" } else { "input" };
         let document =
-            format!("mutation ($input: {input_type}!) {{ {field}(input: $input) {{ __typename }} }}");
+            format!("mutation ($input: {input_type}!) {{ {field}({argument}: $input) {{ __typename }} }}");
         let refusal = team.owner.refused(&document, json!({ "input": input })).await;
         is_plain(&refusal, &["BAD_INPUT"], field);
         assert!(refusal.errors[0]["message"].to_string().contains("RawValue"), "{field}: {refusal:?}");

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Backend, Client, Cloud, CloudKind, Server, Socket, Team, events, files, for_each_backend, for_sqlite,
-    get, id_of, line, soon, unique,
+    Backend, Client, Cloud, CloudKind, Server, Socket, Team, events, files, for_each_backend, for_postgres,
+    for_sqlite, get, id_of, line, soon, unique,
 };
 
 for_each_backend!(
@@ -23,6 +23,7 @@ for_each_backend!(
 );
 
 for_sqlite!(the_hits_of_a_search_are_looked_up_by_their_keys);
+for_postgres!(a_page_of_a_search_does_not_look_at_all_that_have_its_words);
 
 /// A server that logs each statement as a line of JSON.
 async fn logging_server(backend: Backend) -> Server {
@@ -590,6 +591,53 @@ async fn statements_of_subscriptions(team: &Team, id: &str) -> BTreeSet<String> 
         runs.push(logged_statements(&team.server, before));
     }
     in_each(&runs).into_iter().collect()
+}
+
+/// What every execution has, what one a day has, what came long ago in one hour, and what nothing has.
+async fn a_page_of_a_search_does_not_look_at_all_that_have_its_words(backend: Backend) {
+    const STATEMENTS_MAX: usize = 40;
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    let now = runledger::clock::now();
+    let recorded = (0..1_600).map(|number: i64| {
+        let (name, earlier) = match number {
+            0..800 => ("common daily", chrono::TimeDelta::days(number)),
+            800..1_000 => ("common", chrono::TimeDelta::hours(number)),
+            _ => ("common burst", chrono::TimeDelta::days(1_500) + chrono::TimeDelta::seconds(number)),
+        };
+        let started = now - earlier;
+        json!({ "id": runledger::clock::new_id(), "name": name, "status": "COMPLETED", "startedAt": started,
+                "completedAt": started })
+    });
+    for part in recorded.collect::<Vec<_>>().chunks(400) {
+        team.owner.record(json!(part)).await.expect("they are fine");
+    }
+    let list = "query ($filter: ExecutionFilter!, $order: ExecutionOrder, $after: String) {
+        executions(filter: $filter, orderBy: $order, first: 50, after: $after) {
+            nodes { id } pageInfo { hasNextPage endCursor } } }";
+    for (word, hits) in [("common", 1_600), ("daily", 800), ("burst", 600), ("absent", 0)] {
+        for order in ["NEWEST", "OLDEST"] {
+            let (mut found, mut after) = (BTreeSet::new(), Value::Null);
+            loop {
+                let before = server.log().len();
+                let variables = json!({ "filter": { "search": word }, "order": order, "after": after });
+                let page = team.owner.query(list, variables).await["executions"].take();
+                found.extend(page["nodes"].as_array().expect("a list").iter().map(id_of));
+                let statements = logged_statements(&server, before);
+                let of = format!("{word}, {order}, {} found", found.len());
+                let looks =
+                    statements.iter().filter(|statement| statement.contains("execution_search")).count();
+                assert!((1..=STATEMENTS_MAX).contains(&looks), "{of}: {looks} statements");
+                let looks_at_all = |statement: &&String| statement.contains("EXISTS");
+                assert_eq!(statements.iter().find(looks_at_all), None, "{of}");
+                after = page["pageInfo"]["endCursor"].clone();
+                if page["pageInfo"]["hasNextPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(found.len(), hits, "{word}, {order}");
+        }
+    }
 }
 
 /// How often each operation runs, so that statements of the server's own that fall between can be told apart.

@@ -4,6 +4,7 @@
 //! the order of time, on PostgreSQL because a part of time is one more word.
 
 mod places;
+mod spans;
 mod windows;
 
 use std::collections::HashMap;
