@@ -63,6 +63,10 @@ pub const DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 100_000;
 pub const DELETION_QUIET_PAUSE_FACTOR: u32 = 8;
 /// The longest pause then: a million go within two hours.
 pub const DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX: u64 = 3_000;
+/// And while nobody has been served for so long,
+pub const DELETION_IDLE_MILLISECONDS: u64 = 5_000;
+/// the pause is as long as the transaction.
+pub const DELETION_IDLE_PAUSE_FACTOR: u32 = 1;
 /// The shortest pause.
 pub const DELETION_PAUSE_MILLISECONDS_MIN: u64 = 5;
 /// The longest pause after a transaction that lists.

@@ -9,10 +9,11 @@ use super::worker::Failure;
 use super::{Tools, topics};
 use crate::clock::now;
 use crate::domain::limits::{
-    DELETION_FAST_STEPS, DELETION_LIST_PAUSE_MILLISECONDS_MAX, DELETION_LIST_ROWS,
-    DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_PAUSE_MILLISECONDS_MIN, DELETION_QUIET_MILLISECONDS,
-    DELETION_QUIET_PAUSE_FACTOR, DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_STEP_MICROSECONDS,
-    DELETION_STEP_ROWS_MAX, DELETION_STEP_ROWS_MIN, DELETION_TURN_SECONDS, RETENTION_LAG_SECONDS_MAX,
+    DELETION_FAST_STEPS, DELETION_IDLE_MILLISECONDS, DELETION_IDLE_PAUSE_FACTOR,
+    DELETION_LIST_PAUSE_MILLISECONDS_MAX, DELETION_LIST_ROWS, DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
+    DELETION_PAUSE_MILLISECONDS_MIN, DELETION_QUIET_MILLISECONDS, DELETION_QUIET_PAUSE_FACTOR,
+    DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX, DELETION_STEP_MICROSECONDS, DELETION_STEP_ROWS_MAX,
+    DELETION_STEP_ROWS_MIN, DELETION_TURN_SECONDS, RETENTION_LAG_SECONDS_MAX,
 };
 use crate::error::Result;
 use crate::event::Topic;
@@ -84,7 +85,7 @@ async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
         let oldest = step.gone.iter().filter_map(|row| row.completed_at).min();
         let lag_max = TimeDelta::seconds(RETENTION_LAG_SECONDS_MAX);
         let is_late = oldest.is_some_and(|completed_at| now - retention - completed_at > lag_max);
-        let haste = if is_late { others.haste.or_quiet() } else { others.haste() };
+        let haste = if is_late { others.haste().or(QUIET) } else { others.haste() };
         pace.pause_after(&step, haste).await;
     }
 }
@@ -115,8 +116,14 @@ impl Others {
         if operations != self.operations {
             *self = Self { operations, seen_at: now, haste: self.haste };
         }
-        let is_quiet = now - self.seen_at >= Duration::from_millis(DELETION_QUIET_MILLISECONDS);
-        if is_quiet { self.haste.or_quiet() } else { self.haste }
+        let served_ago = now - self.seen_at;
+        if served_ago >= Duration::from_millis(DELETION_IDLE_MILLISECONDS) {
+            self.haste.or(IDLE)
+        } else if served_ago >= Duration::from_millis(DELETION_QUIET_MILLISECONDS) {
+            self.haste.or(QUIET)
+        } else {
+            self.haste
+        }
     }
 }
 
@@ -133,10 +140,12 @@ const QUIET: Haste = Haste {
     microseconds_per_row_max: DELETION_QUIET_PAUSE_MICROSECONDS_PER_ROW_MAX,
 };
 
+const IDLE: Haste = Haste { pause_factor: DELETION_IDLE_PAUSE_FACTOR, ..QUIET };
+
 impl Haste {
     /// The one of the two that is faster.
-    fn or_quiet(self) -> Self {
-        if self.pause_factor < QUIET.pause_factor { self } else { QUIET }
+    fn or(self, other: Self) -> Self {
+        if self.pause_factor < other.pause_factor { self } else { other }
     }
 
     /// How long others have it after a transaction that took so long.
@@ -215,14 +224,15 @@ mod tests {
     }
 
     #[test]
-    fn others_come_first_until_nobody_has_asked_for_anything_for_a_second() {
+    fn others_come_first_until_nobody_has_asked_for_anything_for_some_seconds() {
         let (began, slow) = (Instant::now(), Haste { pause_factor: 199, microseconds_per_row_max: 1 });
         let mut others = Others { operations: 7, seen_at: began, haste: slow };
         let mut haste = |operations, milliseconds| {
             others.haste_after(operations, began + Duration::from_millis(milliseconds))
         };
         assert_eq!([haste(7, 0), haste(7, 999), haste(7, 1_000)], [slow, slow, QUIET]);
-        assert_eq!([haste(8, 5_000), haste(8, 5_999), haste(8, 6_000)], [slow, slow, QUIET]);
+        assert_eq!([haste(7, 4_999), haste(7, 5_000)], [QUIET, IDLE]);
+        assert_eq!([haste(8, 15_000), haste(8, 15_999), haste(8, 16_000)], [slow, slow, QUIET]);
     }
 
     #[test]

@@ -208,9 +208,9 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         Expr::exists(self.scoped().select_only().expr(Expr::val(1)).into_query())
     }
 
-    /// The first row's value of a column, for a statement about something else.
-    pub(super) fn first(self, column: E::Column) -> Expr {
-        subselect(self.limit(1).scoped().select_only().column(column).into_query())
+    /// What its rows come to, for a statement about something else.
+    pub(super) fn value(self, aggregate: Expr) -> Expr {
+        subselect(self.scoped().select_only().expr(aggregate).into_query())
     }
 
     /// At most `rows` rows.

@@ -1,10 +1,11 @@
 //! What history costs: the same requests on a nearly empty database and on one with millions of executions, in one run.
 //!
-//! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS]`, by default all with 1,000,000. It prints for each
-//! request the median and the 95th percentile on the large database and the ratio of the medians, large to small; then an
-//! export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two minutes, for two
-//! without others, and for two more with them. One caller, one request at a time; the server, the database and the caller
-//! share the machine. `POSTGRES_SHARED_BUFFERS` gives PostgreSQL more memory than the 64 MB that are enough for tests.
+//! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS] [SECONDS]`, by default all with 1,000,000 and 120. It
+//! prints for each request the median and the 95th percentile on the large database and the ratio of the medians, large to
+//! small; then an export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two
+//! minutes, for so many seconds, or until all are gone, without others, and for two minutes more with them; and what that gives
+//! back of the disk. One caller, one request at a time; the server, the database and the caller share the machine.
+//! `POSTGRES_SHARED_BUFFERS` gives PostgreSQL more memory than the 64 MB that are enough for tests.
 //!
 //! The generator takes executions that the API has recorded and copies them in SQL, each copy at another time of the last
 //! year, with an id of that time; their words come with them, the indexes are built afterwards, and `runledger recompute`
@@ -33,8 +34,8 @@ const TEMPLATES: usize = 1_000;
 const ROUNDS: usize = 100;
 /// How long others are watched while a deletion goes on.
 const DELETION_WATCHED_MAX: Duration = Duration::from_secs(120);
-/// A deletion is slower for a second after each look.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// A deletion is slower for some seconds after each look.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// One of so many executions, the oldest, has a word that no other has.
 const OLD: u64 = 7;
 const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
@@ -50,17 +51,19 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let which = arguments.next();
     let executions = arguments.next().map_or(1_000_000, |number| number.parse().expect("it is a number"));
+    let alone = arguments.next().map_or(120, |number| number.parse().expect("it is a number"));
+    let alone = Duration::from_secs(alone);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts");
     for (name, backend) in [("sqlite", Backend::Sqlite), ("postgres", Backend::Postgres)] {
         if which.as_deref().is_none_or(|which| which == name || which == "all") {
             println!("{name}, {executions} executions of one tenant");
-            runtime.block_on(measure(backend, executions));
+            runtime.block_on(measure(backend, executions, alone));
         }
     }
 }
 
-async fn measure(backend: Backend, executions: usize) {
+async fn measure(backend: Backend, executions: usize, alone: Duration) {
     if !Database::available(backend).await {
         return println!("  there is none here");
     }
@@ -68,7 +71,7 @@ async fn measure(backend: Backend, executions: usize) {
     let large = filled(backend, executions).await;
     requests(&small.owner, &large.owner).await;
     export(backend, &large, executions).await;
-    deletion(&large, executions).await;
+    deletion(&large, executions, alone).await;
 }
 
 /// A team whose owner has so many executions.
@@ -240,6 +243,8 @@ async fn requests(small: &Client, large: &Client) {
         ),
         ("word in the oldest seventh", LIST, by(json!({ "search": "antique" }))),
         ("in all, oldest first", LIST, json!({ "filter": { "search": "nightly" }, "order": "OLDEST" })),
+        ("in a seventh of the oldest", LIST, by(json!({ "search": "antique compiler" }))),
+        ("in a thousandth of the oldest", LIST, by(json!({ "search": "zanzibar antique" }))),
         (
             "in a thousandth, oldest first",
             LIST,
@@ -274,9 +279,11 @@ async fn requests(small: &Client, large: &Client) {
         }
         report(name, times);
     }
-    for (name, search) in
-        [("second page", Value::Null), ("second page, word in a seventh", json!("compiler"))]
-    {
+    for (name, search) in [
+        ("second page", Value::Null),
+        ("second page, word in a seventh", json!("compiler")),
+        ("second page, word in a thousandth", json!("zanzibar")),
+    ] {
         let mut times = [Vec::new(), Vec::new()];
         for (client, times) in [small, large].into_iter().zip(&mut times) {
             let mut variables = by(json!({ "search": search }));
@@ -370,7 +377,7 @@ fn mebibytes(bytes: usize) -> f64 {
 }
 
 /// A tenth goes while others read and append.
-async fn deletion(team: &Team, executions: usize) {
+async fn deletion(team: &Team, executions: usize, alone: Duration) {
     let id = team.owner.start_any().await;
     let mut quiet = Others::default();
     for _ in 0..20 * ROUNDS {
@@ -389,14 +396,15 @@ async fn deletion(team: &Team, executions: usize) {
     let more = loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let now = state().await;
-        if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
+        if now["state"] == "DONE" || began.elapsed() > alone {
             break now["deleted"].as_u64().expect("a number") - first;
         }
     };
     println!("  {more} in {:.0} s without others", began.elapsed().as_secs_f64());
+    println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
     // Of many, all are on the list by now.
     beside_others(team, &id, &quiet, &state).await;
-    println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
+    println!("  database {:.0} MiB at last", size(team).await);
 }
 
 /// What others wait for while a deletion goes on; how many it has deleted by then.

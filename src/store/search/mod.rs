@@ -3,6 +3,7 @@
 //! A page of a search costs what it shows, however many executions have the words: on SQLite because its index of words is in
 //! the order of time, on PostgreSQL because a part of time is one more word.
 
+mod past;
 mod places;
 mod spans;
 mod windows;
@@ -10,14 +11,18 @@ mod windows;
 use std::collections::HashMap;
 
 use entity::{execution, execution_payload, execution_search};
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
-use sea_orm::{EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Query};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QuerySelect as _, Value,
+};
 use uuid::Uuid;
 
+use self::spans::SECOND_MAX;
 use super::dialect::Dialect;
 use super::executions::{ExecutionRow, PayloadChange};
 use super::failure::failed;
-use super::scoped::{Reader, ScopedSelect, of_executions};
+use super::scoped::{Reader, ScopedSelect, of_executions, subselect};
 use super::write::insert_many;
 use super::{Store, WriteTx};
 use crate::clock::Timestamp;
@@ -101,15 +106,42 @@ impl Reader<'_> {
             return Ok(None);
         }
         match self.dialect {
-            Dialect::Sqlite => self.hits_in_places(select(), sought).await.map(Some),
+            Dialect::Sqlite => self.hits_in_places(select, sought).await.map(Some),
             Dialect::Postgres => self.hits_in_windows(select, sought).await,
         }
+    }
+
+    /// The seconds of the first and of the last execution among which a search may find any; `None` when there is none.
+    async fn seconds(&self, sought: &Sought<'_>) -> Result<Option<(i64, i64)>> {
+        use execution::Column as C;
+        let (first, last) = sought.seconds();
+        let (first, last) = (first.clamp(0, SECOND_MAX), last.clamp(0, SECOND_MAX));
+        let at = |second| Timestamp::from_timestamp(second, 0).map(opaque);
+        let from = at(first).filter(|_| first > 0).map(|from| C::CreatedAt.into_expr().gte(from));
+        let to = at(last + 1).filter(|_| last < SECOND_MAX).map(|to| C::CreatedAt.into_expr().lt(to));
+        let end = |time: Expr| {
+            let within = Condition::all().add_option(from.clone()).add_option(to.clone());
+            self.history().filter(within).value(time)
+        };
+        let ends = Query::select().expr(end(C::CreatedAt.min())).expr(end(C::CreatedAt.max())).take();
+        let row = self.connection().query_one(&ends).await.map_err(failed)?;
+        let ends = row.map(|row| row.try_get_many_by_index()).transpose().map_err(failed)?;
+        let Some((Some(first), Some(last))): Option<(Option<Timestamp>, Option<Timestamp>)> = ends else {
+            return Ok(None);
+        };
+        let second = |time: Timestamp| time.timestamp().clamp(0, SECOND_MAX);
+        Ok(Some((second(first), second(last))))
     }
 
     /// Whether an execution has all of these words.
     pub(super) fn has_words(&self, words: &[String]) -> Expr {
         self.dialect.has_words(self.tenant_id(), words)
     }
+}
+
+/// A value that the database plans for as for any other, so that it has no reason to plan anew for each.
+fn opaque(value: impl Into<Value>) -> Expr {
+    subselect(Query::select().expr(Expr::val(value)).take())
 }
 
 impl WriteTx {

@@ -96,17 +96,30 @@ impl Span {
         }
     }
 
-    pub(super) fn is_beyond(self, furthest: i64, towards: Towards) -> bool {
-        let (first, after) = self.seconds();
-        match towards {
-            Towards::Past => after <= furthest,
-            Towards::Future => first > furthest,
-        }
+    /// The part of it up to a window; `None` when all of it is beyond.
+    fn up_to(self, furthest: i64, towards: Towards) -> Option<Self> {
+        let Self { first, last } = self;
+        let span = match towards {
+            Towards::Past => Self { first: first.max(furthest), last },
+            Towards::Future => Self { first, last: last.min(furthest) },
+        };
+        (span.windows() > 0).then_some(span)
     }
 }
 
+/// How many of the narrowest windows one of the others has, of a width by its index.
+pub(super) fn windows_of(width: usize) -> i64 {
+    1 << (WIDTHS[width] - WIDTHS[0])
+}
+
+/// The time from a second to another, in spans that get longer.
+pub(super) fn from_nearest(nearest: i64, furthest: i64, towards: Towards) -> Vec<Span> {
+    let up_to_furthest = |span: Span| span.up_to(furthest >> WIDTHS[0], towards);
+    all_from(nearest, towards).into_iter().filter_map(up_to_furthest).collect()
+}
+
 /// All time from a second on, its own window first, in spans that get longer: each up to where the next wider windows begin.
-pub(super) fn from_nearest(second: i64, towards: Towards) -> Vec<Span> {
+fn all_from(second: i64, towards: Towards) -> Vec<Span> {
     let all = SECOND_MAX >> WIDTHS[0];
     let mut spans = Vec::new();
     // The first window that is not there yet.
@@ -151,13 +164,13 @@ mod tests {
     #[test]
     fn spans_cover_all_time_from_a_second_on_without_a_gap_or_an_overlap() {
         for second in MOMENTS {
-            let past = from_nearest(second, Towards::Past);
+            let past = all_from(second, Towards::Past);
             assert_eq!(past[0].last, second >> 9, "{second}: {past:?}");
             for pair in past.windows(2) {
                 assert_eq!(pair[1].last + 1, pair[0].first, "{second}: {past:?}");
             }
             assert_eq!(past.last().map(|span| span.first), Some(0), "{second}");
-            let future = from_nearest(second, Towards::Future);
+            let future = all_from(second, Towards::Future);
             assert_eq!(future[0].first, second >> 9, "{second}: {future:?}");
             for pair in future.windows(2) {
                 assert_eq!(pair[0].last + 1, pair[1].first, "{second}: {future:?}");
@@ -170,7 +183,7 @@ mod tests {
     fn spans_are_few_and_get_longer_step_by_step() {
         for second in MOMENTS {
             for towards in [Towards::Past, Towards::Future] {
-                let spans = from_nearest(second, towards);
+                let spans = all_from(second, towards);
                 for (span, width) in spans.iter().zip(1..) {
                     let longest = WIDTHS.get(width).map_or(i64::MAX, |bits| 1 << (bits - WIDTHS[0]));
                     assert!((1..=longest).contains(&span.windows()), "{spans:?}");
@@ -219,5 +232,23 @@ mod tests {
             [0, 2, 3, 15]
         );
         assert_eq!([260, 251, 250, 100].map(|window| span.part_of(at(window), Towards::Past)), [0, 0, 1, 15]);
+    }
+
+    #[test]
+    fn spans_end_with_the_window_of_the_furthest_second() {
+        for (nearest, furthest, towards) in [
+            (1_795_292_724, 1_763_000_000, Towards::Past),
+            (1_763_000_000, 1_795_292_724, Towards::Future),
+            (1_000, 1_000, Towards::Past),
+            (1_000, 1_000, Towards::Future),
+        ] {
+            let spans = from_nearest(nearest, furthest, towards);
+            let ends = spans.last().map(|span| match towards {
+                Towards::Past => span.first,
+                Towards::Future => span.last,
+            });
+            assert_eq!(ends, Some(furthest >> 9), "{spans:?}");
+            assert_eq!(spans[..spans.len() - 1], all_from(nearest, towards)[..spans.len() - 1]);
+        }
     }
 }

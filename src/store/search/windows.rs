@@ -5,11 +5,11 @@
 
 use entity::execution;
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Order};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, JoinType, Order};
 use uuid::Uuid;
 
-use super::spans::{SAMPLES, SECOND_MAX, Span, Towards, from_nearest};
-use super::{Hits, Sought};
+use super::spans::{SAMPLES, Span, Towards, from_nearest, windows_of};
+use super::{Hits, Sought, opaque};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::store::dialect::{POSTGRES_TERMS, postgres_mark};
@@ -22,12 +22,15 @@ const HITS_MAX: usize = 500;
 /// Spans of more of the narrowest windows than this (three days) are sampled first: to look at all hits of such a time would
 /// take long.
 const UNSAMPLED_WINDOWS_MAX: i64 = 512;
-/// More hits than this, as a sample has it, are not looked at together.
-const SPAN_HITS_MAX: i64 = 4_096;
+/// More hits than this, as a sample has it, are not looked at together: each of those that have several words costs ten
+/// microseconds.
+const SPAN_HITS_MAX: i64 = 1_024;
 /// Hits of a sample that are read. When it has more, it may have nearer ones than these.
 const SAMPLE_HITS_MAX: i64 = 4_096;
-/// When so many have been found, they tell how many there will be, and no sample is taken where that is far from too many.
+/// When so many have been found, they tell how many there will be, and no sample is taken
 const TELLING_HITS: usize = 8;
+/// where these are not more than so many.
+const TOLD_HITS_MAX: i64 = 256;
 /// The nearest of so many parts is looked at first when a span has more than [`HITS_MAX`].
 const CROWDED_PARTS: i64 = 8;
 /// Spans that one search looks at. Who filters common words by what few have asks for more: those hits are found
@@ -38,8 +41,15 @@ const LOOKS_MAX: usize = 80;
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     span: Span,
-    /// As a sample has it.
-    has_few: bool,
+    expected: Expected,
+}
+
+/// How many hits a span has, as a sample has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Unknown,
+    Few,
+    Many,
 }
 
 /// What some windows of a span have.
@@ -51,21 +61,25 @@ struct Sample {
     is_whole: bool,
 }
 
+/// Hits of a sample's narrow windows, when the nearest of them was created, and the same of its wide ones.
+type SampleRow = (i64, Option<Timestamp>, i64, Option<Timestamp>);
+
 impl Reader<'_> {
     pub(super) async fn hits_in_windows<'r>(
         &'r self,
         select: impl Fn() -> ScopedSelect<'r, 'r, execution::Entity>,
         sought: &Sought<'_>,
     ) -> Result<Option<Hits>> {
-        let towards = match reading_order(sought.order, sought.page) {
-            Order::Asc => Towards::Future,
-            _ => Towards::Past,
-        };
-        let Some((nearest, furthest)) = self.seconds(sought, towards).await? else {
+        let Some((first, last)) = self.seconds(sought).await? else {
             return Ok(Some(Hits { among: None, there_are_more: false }));
         };
+        let (towards, nearest, furthest) = match reading_order(sought.order, sought.page) {
+            Order::Asc => (Towards::Future, first, last),
+            _ => (Towards::Past, last, first),
+        };
         // The nearest come last.
-        let mut pending: Vec<_> = from_nearest(nearest, towards).into_iter().map(Pending::of).rev().collect();
+        let spans = from_nearest(nearest, furthest, towards);
+        let mut pending: Vec<_> = spans.into_iter().map(Pending::of).rev().collect();
         // The rest of a span that has many hits, when what is nearer has none: it has them all, and to look at it would cost
         // as much as it has.
         let mut has_the_hits = None;
@@ -73,8 +87,7 @@ impl Reader<'_> {
         let (mut hits_seen, mut windows_seen) = (0, 0);
         let mut found = Vec::new();
         for _ in 0..LOOKS_MAX {
-            let next = pending.pop().filter(|next| !next.span.is_beyond(furthest, towards));
-            let Some(Pending { mut span, has_few }) = next else {
+            let Some(Pending { mut span, expected }) = pending.pop() else {
                 return Ok(Some(Hits { among: Some(self.are_among(&found)), there_are_more: false }));
             };
             if has_the_hits == Some(span) && span.windows() > 1 {
@@ -83,15 +96,22 @@ impl Reader<'_> {
                 pending.push(Pending::of(further));
                 span = nearer;
             }
-            let has_few = has_few
-                || span.windows() <= UNSAMPLED_WINDOWS_MAX
-                || hits_seen >= TELLING_HITS
-                    && SAMPLES * hits_seen as i64 * span.windows() <= SPAN_HITS_MAX * windows_seen;
-            if !has_few && let Some(sample) = self.sample(sought, span, towards).await? {
+            let is_told = hits_seen >= TELLING_HITS
+                && hits_seen as i64 * span.windows() <= TOLD_HITS_MAX * windows_seen;
+            let is_sampled = match expected {
+                Expected::Unknown => span.windows() > UNSAMPLED_WINDOWS_MAX && !is_told,
+                Expected::Few => false,
+                Expected::Many => span.windows() >= SAMPLES,
+            };
+            if is_sampled && let Some(sample) = self.sample(sought, span, towards).await? {
                 let [nearer, rest] = span.split(sample.nearest_part, towards);
                 let [crowded, further] = rest.cut(span.windows() / SAMPLES, towards);
-                let nearer = Pending { span: nearer, has_few: sample.is_whole };
-                let parts = [Pending::of(further), Pending::of(crowded), nearer];
+                let in_nearer = if sample.is_whole { Expected::Few } else { Expected::Unknown };
+                let parts = [
+                    Pending::of(further),
+                    Pending { span: crowded, expected: Expected::Many },
+                    Pending { span: nearer, expected: in_nearer },
+                ];
                 pending.extend(parts.into_iter().filter(|part| part.span.windows() > 0));
                 continue;
             }
@@ -108,8 +128,14 @@ impl Reader<'_> {
                 has_the_hits = None;
                 hits_seen += hits.len();
                 windows_seen += span.windows();
-                let ids = select().filter(self.are_among(&hits)).tuples([execution::Column::Id.into_expr()]);
-                found.extend(ids.await?.into_iter().map(|(id,): (Uuid,)| id));
+                let [key, id] =
+                    [execution::Column::CreatedAt, execution::Column::Id].map(|column| column.into_expr());
+                let nearest = select()
+                    .filter(self.are_among(&hits))
+                    .order_by(key, towards.order())
+                    .order_by(id.clone(), towards.order())
+                    .limit(sought.page.rows + 1);
+                found.extend(nearest.tuples([id]).await?.into_iter().map(|(id,): (Uuid,)| id));
             }
             if found.len() as u64 > sought.page.rows {
                 return Ok(Some(Hits { among: Some(self.are_among(&found)), there_are_more: true }));
@@ -121,66 +147,68 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// The second of the first execution that a search comes to, and the one with which it ends at the latest; `None` when
-    /// there is nothing.
-    async fn seconds(&self, sought: &Sought<'_>, towards: Towards) -> Result<Option<(i64, i64)>> {
-        use execution::Column as C;
-        let (first, last) = sought.seconds();
-        let (first, last) = (first.clamp(0, SECOND_MAX), last.clamp(0, SECOND_MAX));
-        let from = Timestamp::from_timestamp(first, 0).filter(|_| first > 0);
-        let to = Timestamp::from_timestamp(last + 1, 0).filter(|_| last < SECOND_MAX);
-        let nearest = self
-            .history()
-            .filter(Condition::all().add_option(from.map(|from| C::CreatedAt.gte(from))))
-            .filter(Condition::all().add_option(to.map(|to| C::CreatedAt.lt(to))))
-            .order_by(C::CreatedAt.into_expr(), towards.order())
-            .limit(1);
-        let nearest: Vec<(Timestamp,)> = nearest.tuples([C::CreatedAt.into_expr()]).await?;
-        let furthest = match towards {
-            Towards::Past => first,
-            Towards::Future => last,
+    /// A sample of a span, when it has it that there are too many hits to look at. It takes the window of the first execution of
+    /// each part, as work comes in bursts. When narrow windows have no hits, wider ones are taken: what is rare may still be
+    /// too much in a long time.
+    async fn sample(&self, sought: &Sought<'_>, span: Span, towards: Towards) -> Result<Option<Sample>> {
+        let sampled = |width| {
+            let windows = self.sampled_windows(span, towards, width);
+            self.hits("created_at", sought, subselect(windows)).limit(SAMPLE_HITS_MAX.cast_unsigned()).take()
         };
-        Ok(nearest.first().map(|(time,)| (time.timestamp().clamp(0, SECOND_MAX), furthest)))
+        let latest_or_earliest = match towards {
+            Towards::Past => "max(created_at)",
+            Towards::Future => "min(created_at)",
+        };
+        let summed = |hits| {
+            Query::select()
+                .expr_as(Expr::cust("count(*)"), "hits")
+                .expr_as(Expr::cust(latest_or_earliest), "nearest")
+                .from_subquery(hits, "hit")
+                .take()
+        };
+        let narrow = summed(sampled(0));
+        let wide = summed(sampled(1).and_where(Expr::cust("narrow.hits = 0")).take());
+        let both = Query::select()
+            .expr(Expr::cust("narrow.hits, narrow.nearest, wide.hits, wide.nearest"))
+            .from_subquery(narrow, "narrow")
+            .join_lateral(JoinType::InnerJoin, wide, "wide", Expr::cust("TRUE"))
+            .take();
+        let row = self.connection().query_one(&both).await.map_err(failed)?;
+        let both = row.map(|row| row.try_get_many_by_index()).transpose().map_err(failed)?;
+        let (narrow_hits, narrow_nearest, wide_hits, wide_nearest): SampleRow = both.unwrap_or_default();
+        let narrow = narrow_nearest.map(|nearest| (narrow_hits, nearest, 0));
+        let wide = wide_nearest.map(|nearest| (wide_hits, nearest, 1));
+        Ok(narrow.or(wide).and_then(|(hits, nearest, width)| {
+            let has_many = hits * span.windows() > SPAN_HITS_MAX * SAMPLES * windows_of(width);
+            let nearest_part = span.part_of(nearest, towards);
+            has_many.then_some(Sample { nearest_part, is_whole: hits < SAMPLE_HITS_MAX })
+        }))
     }
 
-    /// A sample of a long span, when it has it that there are too many hits to look at. It takes the window of the first
-    /// execution of each part: work comes in bursts.
-    async fn sample(&self, sought: &Sought<'_>, span: Span, towards: Towards) -> Result<Option<Sample>> {
+    /// The words of the windows that a sample of a span takes, of a width by its index.
+    fn sampled_windows(&self, span: Span, towards: Towards, width: usize) -> SelectStatement {
         use execution::Column as C;
         let [nearest, _] = span.split(1, towards);
         let (from, to) = nearest.seconds();
-        let (step, latest_or_earliest) = match towards {
-            Towards::Past => (from - to, "max"),
-            Towards::Future => (to - from, "min"),
+        let step = match towards {
+            Towards::Past => from - to,
+            Towards::Future => to - from,
         };
-        let in_part = Expr::cust_with_values(
-            "execution.created_at >= to_timestamp($1::bigint + $2::bigint * part)
-             AND execution.created_at < to_timestamp($3::bigint + $4::bigint * part)",
-            [from, step, to, step],
+        let in_part = Expr::cust_with_exprs(
+            "execution.created_at >= to_timestamp($1 + $2 * part)
+             AND execution.created_at < to_timestamp($3 + $4 * part)",
+            [from, step, to, step].map(opaque),
         );
-        let first = self.history().filter(in_part).order_by(C::CreatedAt.into_expr(), Order::Asc);
+        let first = self.history().filter(in_part).value(C::CreatedAt.min());
         let parts = Query::select()
             .expr_as(Expr::cust(format!("generate_series(0, {})", SAMPLES - 1)), "part")
             .take();
-        let samples =
-            Query::select().expr_as(first.first(C::CreatedAt), "at").from_subquery(parts, "parts").take();
-        let windows = Query::select()
-            .expr(Expr::cust("array_agg((runledger_windows(at))[1]) FILTER (WHERE at IS NOT NULL)"))
-            .from_subquery(samples, "sample")
-            .take();
-        let hits =
-            self.hits("created_at", sought, subselect(windows)).limit(SAMPLE_HITS_MAX.cast_unsigned()).take();
-        let sample = Query::select()
-            .expr(Expr::cust("count(*)"))
-            .expr(Expr::cust(format!("{latest_or_earliest}(created_at)")))
-            .from_subquery(hits, "hit")
-            .take();
-        let row = self.connection().query_one(&sample).await.map_err(failed)?;
-        let sample = row.map(|row| row.try_get_many_by_index()).transpose().map_err(failed)?;
-        let Some((count, Some(time))): Option<(i64, Option<Timestamp>)> = sample else { return Ok(None) };
-        let has_many = count >= (SPAN_HITS_MAX * SAMPLES / span.windows()).max(1);
-        let nearest_part = span.part_of(time, towards);
-        Ok(has_many.then_some(Sample { nearest_part, is_whole: count < SAMPLE_HITS_MAX }))
+        let firsts = Query::select().expr_as(first, "at").from_subquery(parts, "parts").take();
+        let window = format!("(runledger_windows(at))[{}]", width + 1);
+        Query::select()
+            .expr(Expr::cust(format!("array_agg({window}) FILTER (WHERE at IS NOT NULL)")))
+            .from_subquery(firsts, "sample")
+            .take()
     }
 
     /// Some executions of this span that have the words, of which nothing else is known. One more than [`HITS_MAX`]
@@ -228,6 +256,6 @@ impl Reader<'_> {
 
 impl Pending {
     fn of(span: Span) -> Self {
-        Self { span, has_few: false }
+        Self { span, expected: Expected::Unknown }
     }
 }
