@@ -4,6 +4,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::domain::text::hex;
 
 /// Which database it is.
@@ -48,6 +49,14 @@ impl Dialect {
             Self::Sqlite => Expr::cust(format!("hex({name})"))
                 .is_in(ids.iter().map(|id| id.simple().to_string().to_uppercase())),
             Self::Postgres => Expr::cust(format!("{name}::text")).is_in(ids.iter().map(Uuid::to_string)),
+        }
+    }
+
+    /// A time that PostgreSQL plans for as for any other, so that it has no reason to plan anew for each.
+    pub(super) fn opaque_time(self, time: Timestamp) -> Expr {
+        match self {
+            Self::Sqlite => Expr::val(time),
+            Self::Postgres => Expr::cust_with_values("(SELECT $1::timestamptz)", [time]),
         }
     }
 

@@ -246,8 +246,9 @@ async fn the_hits_of_a_search_are_looked_up_by_their_keys(backend: Backend) {
     for filter in
         [json!({ "search": "recorded" }), json!({ "search": "recorded number", "statuses": ["COMPLETED"] })]
     {
-        for statement in statements_of(&team, list, json!({ "filter": filter })).await {
-            let steps = plan::sqlite_steps(&server, &statement).await;
+        let statements = statements_of(&team, list, json!({ "filter": filter })).await;
+        for statement in statements.iter().filter(|statement| statement.contains("execution_words")) {
+            let steps = plan::sqlite_steps(&server, statement).await;
             for step in steps.iter().filter(|step| step.starts_with("SEARCH execution USING")) {
                 assert!(step.contains("(tenant_id=? AND id=?)"), "{step}\n    {statement}");
                 looks += 1;

@@ -14,7 +14,7 @@ use entity::{execution, execution_payload, execution_search};
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QuerySelect as _, Value,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use self::spans::SECOND_MAX;
 use super::dialect::Dialect;
 use super::executions::{ExecutionRow, PayloadChange};
 use super::failure::failed;
-use super::scoped::{Reader, ScopedSelect, of_executions, subselect};
+use super::scoped::{Reader, ScopedSelect, of_executions};
 use super::write::insert_many;
 use super::{Store, WriteTx};
 use crate::clock::Timestamp;
@@ -116,7 +116,7 @@ impl Reader<'_> {
         use execution::Column as C;
         let (first, last) = sought.seconds();
         let (first, last) = (first.clamp(0, SECOND_MAX), last.clamp(0, SECOND_MAX));
-        let at = |second| Timestamp::from_timestamp(second, 0).map(opaque);
+        let at = |second| Timestamp::from_timestamp(second, 0).map(|time| self.dialect.opaque_time(time));
         let from = at(first).filter(|_| first > 0).map(|from| C::CreatedAt.into_expr().gte(from));
         let to = at(last + 1).filter(|_| last < SECOND_MAX).map(|to| C::CreatedAt.into_expr().lt(to));
         let end = |time: Expr| {
@@ -137,11 +137,6 @@ impl Reader<'_> {
     pub(super) fn has_words(&self, words: &[String]) -> Expr {
         self.dialect.has_words(self.tenant_id(), words)
     }
-}
-
-/// A value that the database plans for as for any other, so that it has no reason to plan anew for each.
-fn opaque(value: impl Into<Value>) -> Expr {
-    subselect(Query::select().expr(Expr::val(value)).take())
 }
 
 impl WriteTx {

@@ -4,8 +4,6 @@
 const FIRST_SECONDS: i64 = 512;
 /// The next is so many times as wide.
 const WIDER: i64 = 16;
-/// The nearest of so many parts is looked at first when a span has too many hits.
-const CROWDED_PARTS: i64 = 8;
 
 /// From a second on, up to before another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +15,10 @@ pub(super) struct Seconds {
 impl Seconds {
     pub(super) fn count(self) -> i64 {
         self.end - self.first
+    }
+
+    fn halves(self) -> [Self; 2] {
+        self.cut(self.count() / 2)
     }
 
     /// So many that are the latest, and the others before them.
@@ -51,7 +53,7 @@ impl Past {
             return Some(next);
         }
         // To look at it would tell nothing new.
-        let [later, earlier] = next.cut(next.count() / 2);
+        let [later, earlier] = next.halves();
         self.pending.push(earlier);
         self.crowded = Some(earlier);
         Some(later)
@@ -75,7 +77,7 @@ impl Past {
             (self.rest, self.next_count) = (span, FIRST_SECONDS);
             return;
         }
-        let [later, earlier] = span.cut((span.count() / CROWDED_PARTS).max(1));
+        let [later, earlier] = span.halves();
         self.pending.extend([earlier, later]);
         self.crowded = Some(earlier);
     }
@@ -141,6 +143,6 @@ mod tests {
                 _ => past.had_too_many(span),
             }
         }
-        assert!(steps <= 24, "{steps}");
+        assert!(steps <= 26, "{steps}");
     }
 }

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait as _, JoinType, Order};
 use uuid::Uuid;
 
 use super::spans::{SAMPLES, Span, Towards, from_nearest, windows_of};
-use super::{Hits, Sought, opaque};
+use super::{Hits, Sought};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::store::dialect::{POSTGRES_TERMS, postgres_mark};
@@ -27,6 +27,9 @@ const UNSAMPLED_WINDOWS_MAX: i64 = 512;
 const SPAN_HITS_MAX: i64 = 1_024;
 /// Hits of a sample that are read. When it has more, it may have nearer ones than these.
 const SAMPLE_HITS_MAX: i64 = 4_096;
+/// So many hits of a sample tell that there is work all the time. Of less the sample is misled: it is taken where something
+/// happened.
+const DENSE_HITS: i64 = 128;
 /// When so many have been found, they tell how many there will be, and no sample is taken
 const TELLING_HITS: usize = 8;
 /// where these are not more than so many.
@@ -57,6 +60,8 @@ enum Expected {
 struct Sample {
     /// The nearest of its parts in which there are hits.
     nearest_part: i64,
+    /// There are so many in it that the nearest part will have too many, too.
+    is_dense: bool,
     /// That is known: not only some of the hits were read.
     is_whole: bool,
 }
@@ -106,10 +111,11 @@ impl Reader<'_> {
             if is_sampled && let Some(sample) = self.sample(sought, span, towards).await? {
                 let [nearer, rest] = span.split(sample.nearest_part, towards);
                 let [crowded, further] = rest.cut(span.windows() / SAMPLES, towards);
+                let in_crowded = if sample.is_dense { Expected::Many } else { Expected::Unknown };
                 let in_nearer = if sample.is_whole { Expected::Few } else { Expected::Unknown };
                 let parts = [
                     Pending::of(further),
-                    Pending { span: crowded, expected: Expected::Many },
+                    Pending { span: crowded, expected: in_crowded },
                     Pending { span: nearer, expected: in_nearer },
                 ];
                 pending.extend(parts.into_iter().filter(|part| part.span.windows() > 0));
@@ -181,7 +187,8 @@ impl Reader<'_> {
         Ok(narrow.or(wide).and_then(|(hits, nearest, width)| {
             let has_many = hits * span.windows() > SPAN_HITS_MAX * SAMPLES * windows_of(width);
             let nearest_part = span.part_of(nearest, towards);
-            has_many.then_some(Sample { nearest_part, is_whole: hits < SAMPLE_HITS_MAX })
+            let is_whole = hits < SAMPLE_HITS_MAX;
+            has_many.then_some(Sample { nearest_part, is_dense: hits >= DENSE_HITS, is_whole })
         }))
     }
 
@@ -194,10 +201,10 @@ impl Reader<'_> {
             Towards::Past => from - to,
             Towards::Future => to - from,
         };
-        let in_part = Expr::cust_with_exprs(
-            "execution.created_at >= to_timestamp($1 + $2 * part)
-             AND execution.created_at < to_timestamp($3 + $4 * part)",
-            [from, step, to, step].map(opaque),
+        let in_part = Expr::cust_with_values(
+            "execution.created_at >= to_timestamp((SELECT $1::bigint) + (SELECT $2::bigint) * part)
+             AND execution.created_at < to_timestamp((SELECT $3::bigint) + (SELECT $4::bigint) * part)",
+            [from, step, to, step],
         );
         let first = self.history().filter(in_part).value(C::CreatedAt.min());
         let parts = Query::select()
