@@ -29,7 +29,7 @@ use crate::logs::{Appender, Archiver, Gate, Health, append_in_groups};
 use crate::monitor::Monitor;
 use crate::service::{Parts, Service, Writer, write_in_groups};
 use crate::storage::{LINK_KEY_BYTES, Links, Storage};
-use crate::store::{Recount, Store};
+use crate::store::{Compacted, Recount, Store};
 use crate::{graphql, jobs};
 
 /// How long requests may take to end after the process was told to stop.
@@ -202,6 +202,19 @@ pub async fn recompute(config: &Config, note: impl Fn(u64) + Send) -> Result<Rec
     let recount = store.recount_statistics(note).await;
     store.close().await;
     recount
+}
+
+/// Gives back the disk that deleted rows took.
+///
+/// # Errors
+/// What the database says; when a server has the SQLite file.
+pub async fn compact(config: &Config) -> Result<Compacted> {
+    prepare(config)?;
+    let _alone = take_alone(&config.database)?;
+    let store = Store::open(&config.database).await?;
+    let compacted = store.compact().await;
+    store.close().await;
+    compacted
 }
 
 /// Whether the database answers.

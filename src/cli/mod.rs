@@ -4,6 +4,7 @@
 
 mod backoff;
 mod check;
+mod compact;
 mod connection;
 mod duration;
 mod exec;
@@ -66,6 +67,9 @@ enum Command {
     /// Count the statistics anew from the executions, and say whether they were right. Servers may run meanwhile: what is
     /// read stays exact.
     Recompute(Settings),
+    /// Rewrite the database without what was deleted, and give the disk back. With SQLite no server may run meanwhile; with
+    /// PostgreSQL who wants a table waits until it is done. Takes as much more disk for a while as the rows need.
+    Compact(Settings),
     /// Print the GraphQL schema.
     Schema,
     /// Print a token signed with the configured secret.
@@ -140,6 +144,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Stop> {
             check::run(&config)?;
         }
         Command::Recompute(settings) => recompute::run(&started(&settings)?)?,
+        Command::Compact(settings) => compact::run(&started(&settings)?)?,
         Command::Schema => print(&crate::graphql::sdl())?,
         Command::CheckSource { language } => syntax::run(&language)?,
         Command::Token(token) => token.run()?,

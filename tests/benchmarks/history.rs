@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS] [SECONDS]`, by default all with 1,000,000 and 120. It
 //! prints for each request the median and the 95th percentile on the large database and the ratio of the medians, large to
-//! small; then an export, beside PostgreSQL's own `COPY`, and what deleting a tenth does to others, which is watched for two
+//! small; then an export, beside PostgreSQL's own `COPY`, and what deleting the oldest tenth does to others, which is watched for two
 //! minutes, for so many seconds, or until all are gone, without others, and for two minutes more with them; and what that gives
 //! back of the disk. One caller, one request at a time; the server, the database and the caller share the machine.
 //! `POSTGRES_SHARED_BUFFERS` gives PostgreSQL more memory than the 64 MB that are enough for tests.
@@ -376,7 +376,7 @@ fn mebibytes(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// A tenth goes while others read and append.
+/// The oldest tenth goes while others read and append.
 async fn deletion(team: &Team, executions: usize, alone: Duration) {
     let id = team.owner.start_any().await;
     let mut quiet = Others::default();
@@ -384,9 +384,12 @@ async fn deletion(team: &Team, executions: usize, alone: Duration) {
         quiet.go_on(&team.owner, &id).await;
     }
     let size_before = size(team).await;
-    let delete = "mutation { deleteExecutions(filter: { workflowIds: [\"workflow 5\"] }) { deletedCount deletion { id } } }";
+    let delete = "mutation ($before: DateTime!) {
+        deleteExecutions(filter: { createdAt: { to: $before } }) { deletedCount deletion { id } } }";
+    let kept = chrono::TimeDelta::seconds((YEAR_SECONDS - YEAR_SECONDS / 10).cast_signed());
+    let before = runledger::clock::now() - kept;
     let began = Instant::now();
-    let data = team.owner.query(delete, json!({})).await;
+    let data = team.owner.query(delete, json!({ "before": before })).await;
     let deletion = data["deleteExecutions"]["deletion"]["id"].clone();
     println!("  deleting {} began within {:.1} s", executions / 10, began.elapsed().as_secs_f64());
     let progress = "query ($id: ID!) { deletion(id: $id) { state deleted } }";

@@ -10,6 +10,7 @@ mod bad_input;
 mod changes;
 mod cli;
 mod code_agents;
+mod compacting;
 mod comparing;
 mod contract;
 mod crash;

@@ -22,8 +22,9 @@ const PLACES_OF_A_SECOND: u32 = 30;
 /// The last that has places.
 const SECOND_MAX: i64 = (i64::MAX >> PLACES_OF_A_SECOND) - 1;
 
-/// Hits of a span that are read, if a page does not show more: of too many no more than this are counted.
-const HITS_MAX: u64 = 500;
+/// Hits of a span that are read, if a page does not show more: of too many no more than this are counted. To find that something
+/// has a rare word and is of the tenant takes ten microseconds.
+const HITS_MAX: u64 = 100;
 /// Spans that one search looks at. Who filters common words by what few have asks for more: those are found among all that have
 /// the words.
 const LOOKS_MAX: usize = 60;
