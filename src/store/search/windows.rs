@@ -27,8 +27,9 @@ const UNSAMPLED_WINDOWS_MAX: i64 = 512;
 const SPAN_HITS_MAX: i64 = 1_024;
 /// Hits of a sample that are read. When it has more, it may have nearer ones than these.
 const SAMPLE_HITS_MAX: i64 = 4_096;
-/// So many hits of a sample tell that there is work all the time. Of less the sample is misled: it is taken where something
-/// happened.
+/// Hits of a sample's narrow windows that tell nothing: each of them was taken where something happened.
+const SPARSE_HITS_MAX: i64 = 2 * SAMPLES;
+/// So many hits of a sample tell that there is work all the time, so that the nearest part has too many, too.
 const DENSE_HITS: i64 = 128;
 /// When so many have been found, they tell how many there will be, and no sample is taken
 const TELLING_HITS: usize = 8;
@@ -154,8 +155,8 @@ impl Reader<'_> {
     }
 
     /// A sample of a span, when it has it that there are too many hits to look at. It takes the window of the first execution of
-    /// each part, as work comes in bursts. When narrow windows have no hits, wider ones are taken: what is rare may still be
-    /// too much in a long time.
+    /// each part, as work comes in bursts. When these have hardly more than that one, it takes what wider windows have besides:
+    /// what is rare may still be too much in a long time.
     async fn sample(&self, sought: &Sought<'_>, span: Span, towards: Towards) -> Result<Option<Sample>> {
         let sampled = |width| {
             let windows = self.sampled_windows(span, towards, width);
@@ -173,7 +174,8 @@ impl Reader<'_> {
                 .take()
         };
         let narrow = summed(sampled(0));
-        let wide = summed(sampled(1).and_where(Expr::cust("narrow.hits = 0")).take());
+        let wide =
+            summed(sampled(1).and_where(Expr::cust(format!("narrow.hits <= {SPARSE_HITS_MAX}"))).take());
         let both = Query::select()
             .expr(Expr::cust("narrow.hits, narrow.nearest, wide.hits, wide.nearest"))
             .from_subquery(narrow, "narrow")
@@ -182,13 +184,16 @@ impl Reader<'_> {
         let row = self.connection().query_one(&both).await.map_err(failed)?;
         let both = row.map(|row| row.try_get_many_by_index()).transpose().map_err(failed)?;
         let (narrow_hits, narrow_nearest, wide_hits, wide_nearest): SampleRow = both.unwrap_or_default();
-        let narrow = narrow_nearest.map(|nearest| (narrow_hits, nearest, 0));
-        let wide = wide_nearest.map(|nearest| (wide_hits, nearest, 1));
-        Ok(narrow.or(wide).and_then(|(hits, nearest, width)| {
-            let has_many = hits * span.windows() > SPAN_HITS_MAX * SAMPLES * windows_of(width);
-            let nearest_part = span.part_of(nearest, towards);
-            let is_whole = hits < SAMPLE_HITS_MAX;
-            has_many.then_some(Sample { nearest_part, is_dense: hits >= DENSE_HITS, is_whole })
+        let (hits, nearest, windows) = if narrow_hits > SPARSE_HITS_MAX {
+            (narrow_hits, narrow_nearest, SAMPLES)
+        } else {
+            (wide_hits - narrow_hits, wide_nearest, SAMPLES * (windows_of(1) - 1))
+        };
+        let has_many = hits * span.windows() > SPAN_HITS_MAX * windows;
+        Ok(nearest.filter(|_| has_many).map(|nearest| Sample {
+            nearest_part: span.part_of(nearest, towards),
+            is_dense: hits >= DENSE_HITS,
+            is_whole: hits < SAMPLE_HITS_MAX,
         }))
     }
 
