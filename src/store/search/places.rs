@@ -2,7 +2,7 @@
 //! ends with the second of a page's last row.
 //!
 //! Forwards it comes to any second at once; backwards it goes through all that is later, and of each part of its own index
-//! through all that is earlier, again and again: https://sqlite.org/src/file?name=ext/fts5/fts5_index.c, fts5DlidxLvlPrev. So a
+//! through all that is earlier, again and again: <https://sqlite.org/src/file?name=ext/fts5/fts5_index.c>, fts5DlidxLvlPrev. So a
 //! page of what is latest is looked for in one span of time after another, each of them read forwards.
 
 use entity::execution;
