@@ -17,7 +17,7 @@ pub struct Compacted {
 
 impl Store {
     /// Rewrites all tables; who wants one meanwhile waits. That takes as much more disk as SQLite's rows, or those of PostgreSQL's
-    /// largest table, need. A SQLite file that was made by another program gives back disk by itself from then on.
+    /// largest table, need.
     ///
     /// # Errors
     /// What the database says, such as that the disk is full; everything is as before then.

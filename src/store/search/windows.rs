@@ -61,10 +61,10 @@ enum Expected {
 struct Sample {
     /// The nearest of its parts in which there are hits.
     nearest_part: i64,
-    /// There are so many in it that the nearest part will have too many, too.
-    is_dense: bool,
     /// That is known: not only some of the hits were read.
     is_whole: bool,
+    /// There are so many hits that the nearest part will have too many, too.
+    is_dense: bool,
 }
 
 /// Hits of a sample's narrow windows, when the nearest of them was created, and the same of its wide ones.
@@ -192,8 +192,8 @@ impl Reader<'_> {
         let has_many = hits * span.windows() > SPAN_HITS_MAX * windows;
         Ok(nearest.filter(|_| has_many).map(|nearest| Sample {
             nearest_part: span.part_of(nearest, towards),
+            is_whole: narrow_hits.max(wide_hits) < SAMPLE_HITS_MAX,
             is_dense: hits >= DENSE_HITS,
-            is_whole: hits < SAMPLE_HITS_MAX,
         }))
     }
 
