@@ -19,6 +19,7 @@ mod m0012_search_by_time;
 mod m0013_opaque_terms;
 mod m0014_short_pending_list;
 mod m0015_room_for_new_rows;
+mod m0016_more_filters;
 
 async fn on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_opaque_terms::Migration),
             Box::new(m0014_short_pending_list::Migration),
             Box::new(m0015_room_for_new_rows::Migration),
+            Box::new(m0016_more_filters::Migration),
         ]
     }
 }

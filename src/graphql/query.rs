@@ -65,8 +65,13 @@ impl Query {
         #[graphql(desc = "A UUID.")] id: ID,
     ) -> Option<async_graphql::Result<CodeAgent>> {
         let found = async {
-            let agent = context.service().find_code_agent(context.viewer()?, uuid("id", &id)?).await?;
-            Ok::<_, Error>(agent.map(CodeAgent::one))
+            let (viewer, id) = (context.viewer()?, uuid("id", &id)?);
+            if !CodeAgent::is_asked_for_stats_of_all_time(context) {
+                let agent = context.service().find_code_agent(viewer, id).await?;
+                return Ok(agent.map(CodeAgent::one));
+            }
+            let found = context.service().find_code_agent_with_stats(viewer, id).await?;
+            Ok::<_, Error>(found.map(|(agent, stats)| CodeAgent::one_with_stats(agent, stats)))
         };
         found.await.nullable()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::Stream;
+use uuid::Uuid;
 
 use super::Service;
 use crate::auth::{Role, Viewer};
@@ -11,10 +12,12 @@ use crate::domain::execution::Mode;
 use crate::domain::limits::{
     STATS_CHANGE_MILLISECONDS_MIN, STATS_PAGE_POINTS_MAX, STATS_POINTS_MAX, at_most,
 };
-use crate::domain::stats::{self, Bucket, Figures, Point, Span, Subject, Totals, buckets, percent, shown};
+use crate::domain::stats::{
+    self, Bucket, Figures, Point, Span, Subject, Totals, Width, buckets, percent, shown,
+};
 use crate::error::{Error, Result};
 use crate::event::Topic;
-use crate::store::{RegistryCounts, StatsOf, StatsQuery};
+use crate::store::{CodeAgentRow, RegistryCounts, StatsOf, StatsQuery, StatsRow};
 
 /// Statistics of each of those that were asked for.
 #[derive(Debug, Clone)]
@@ -22,6 +25,16 @@ pub struct Stats {
     pub as_of: Timestamp,
     /// In the order of the query.
     pub totals: Vec<Totals>,
+}
+
+impl Stats {
+    fn of(as_of: Timestamp, how_many: usize, rows: &[StatsRow]) -> Self {
+        let mut totals = vec![Totals::default(); how_many];
+        for row in rows {
+            totals[row.of].add(row.mode, &row.figures);
+        }
+        Self { as_of, totals }
+    }
 }
 
 /// The registry of code agents in numbers.
@@ -54,11 +67,26 @@ impl Service {
     pub async fn stats(&self, viewer: &Viewer, query: &StatsQuery) -> Result<Stats> {
         self.require_statistics().await?;
         let as_of = now();
-        let mut totals = vec![Totals::default(); how_many(query)];
-        for row in self.store.statistics(viewer, query).await? {
-            totals[row.of].add(row.mode, &row.figures);
+        let rows = self.store.reader(viewer).statistics(query, Width::All).await?;
+        Ok(Stats::of(as_of, how_many(query), &rows))
+    }
+
+    /// A code agent with its statistics of all time, where one read gives both.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn find_code_agent_with_stats(
+        &self,
+        viewer: &Viewer,
+        id: Uuid,
+    ) -> Result<Option<(CodeAgentRow, Option<Stats>)>> {
+        // Who asks for the statistics is told what the matter is with them; the agent is there.
+        if self.require_statistics().await.is_err() {
+            return Ok(self.store.find_code_agent(viewer, id).await?.map(|agent| (agent, None)));
         }
-        Ok(Stats { as_of, totals })
+        let as_of = now();
+        let found = self.store.find_counted_code_agent(viewer, id).await?;
+        Ok(found.map(|(agent, rows)| (agent, rows.map(|rows| Stats::of(as_of, 1, &rows)))))
     }
 
     /// Statistics of every hour or day of the query's time, for each of those that were asked for. Without a beginning,

@@ -55,7 +55,7 @@ impl Store {
                 has_statistics: AtomicBool::default(),
                 executions_by_id: Line::default(),
                 code_agents_by_id: Line::default(),
-                stats_of_code_agents: Line::default(),
+                counted_code_agents: Line::default(),
             },
             Database::Postgres { url, connections_max } => {
                 let connections = connections_max.unwrap_or(POSTGRES_CONNECTIONS_MAX);
@@ -68,7 +68,7 @@ impl Store {
                     has_statistics: AtomicBool::default(),
                     executions_by_id: Line::default(),
                     code_agents_by_id: Line::default(),
-                    stats_of_code_agents: Line::default(),
+                    counted_code_agents: Line::default(),
                 }
             }
         };

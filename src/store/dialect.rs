@@ -14,6 +14,15 @@ pub(super) enum Dialect {
     Postgres,
 }
 
+/// A time between two others, as SQL: see [`Dialect::exceeding`].
+pub(super) struct Exceeding {
+    /// As its index has it.
+    pub(super) time: String,
+    /// Which rows the index has.
+    pub(super) is_long: String,
+    pub(super) seconds: String,
+}
+
 /// Whose events are not in the rows of the statistics.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unfolded<'t> {
@@ -91,6 +100,24 @@ impl Dialect {
                          AND execution_search.execution_id = execution.id AND {POSTGRES_TERMS} @> {terms})"
                 );
                 Expr::cust_with_values(found, values)
+            }
+        }
+    }
+
+    /// How long after one time of an execution another was, as there is an index of those of which it was long.
+    pub(super) fn exceeding(self, (from, to): (&str, &str), seconds: i64) -> Exceeding {
+        match self {
+            Self::Sqlite => {
+                let time = format!("(unixepoch({to}) - unixepoch({from}))");
+                Exceeding { is_long: format!("{time} > {seconds}"), seconds: time.clone(), time }
+            }
+            Self::Postgres => {
+                let time = format!("({to} - {from})");
+                Exceeding {
+                    is_long: format!("{time} > interval '{seconds} s'"),
+                    seconds: format!("CAST(floor(extract(epoch FROM {time})) AS bigint)"),
+                    time,
+                }
             }
         }
     }

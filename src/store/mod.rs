@@ -103,7 +103,7 @@ pub use projects::{NewProject, ProjectRow};
 pub use rows::Columns;
 pub use scoped::{Reader, Writable};
 pub use silence::{Checked, SilenceRule, first_check_at};
-pub use stats::{Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow, Waiting};
+pub use stats::{CountedCodeAgent, Recount, RegistryCounts, StatsOf, StatsQuery, StatsRow, Waiting};
 
 use dialect::Dialect;
 use failure::failed;
@@ -131,7 +131,7 @@ struct Pools {
     /// Those who ask for executions by id, for code agents, and for the statistics of code agents.
     executions_by_id: Line<by_id::WantedExecution>,
     code_agents_by_id: Line<by_id::WantedCodeAgent>,
-    stats_of_code_agents: Line<stats::WantedStats>,
+    counted_code_agents: Line<stats::WantedCounted>,
 }
 
 impl Store {

@@ -213,6 +213,18 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         subselect(self.scoped().select_only().expr(aggregate).into_query())
     }
 
+    /// How many rows there are, counted to `max`, for a statement about something else.
+    pub(super) fn counted_to(self, max: u64) -> Expr {
+        let rows = self.limit(max).scoped().select_only().expr(Expr::val(1)).into_query();
+        subselect(Query::select().expr(Expr::cust("count(*)")).from_subquery(rows, "counted").take())
+    }
+
+    /// Without the first `rows` rows.
+    pub(super) fn skip(mut self, rows: u64) -> Self {
+        self.select = self.select.offset(rows);
+        self
+    }
+
     /// At most `rows` rows.
     pub(super) fn limit(mut self, rows: u64) -> Self {
         self.select = self.select.limit(rows);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SelectionField, SimpleObject};
 
 use super::{
     CodeVersion, CodeVersionConnection, ExecutionConnection, ExecutionStats, LogLine, PageInfo, lines,
@@ -14,6 +14,7 @@ use crate::graphql::error::{ApiError, Nullable as _};
 use crate::graphql::input::{ExecutionFilter, ExecutionOrder, LogFilter, span};
 use crate::graphql::scalars::{BigInt, DateTime};
 use crate::graphql::siblings::AgentSiblings;
+use crate::service::Stats;
 use crate::store::CodeAgentRow;
 
 /// A program whose source is kept here, version by version.
@@ -28,6 +29,24 @@ impl CodeAgent {
     pub(in crate::graphql) fn one(row: CodeAgentRow) -> Self {
         let siblings = Arc::new(AgentSiblings::of(std::slice::from_ref(&row)));
         Self { row, siblings }
+    }
+
+    /// One by itself, whose statistics of all time have perhaps been read with it.
+    pub(in crate::graphql) fn one_with_stats(row: CodeAgentRow, stats: Option<Stats>) -> Self {
+        let siblings = AgentSiblings::of(std::slice::from_ref(&row));
+        let siblings = Arc::new(match stats {
+            Some(stats) => siblings.with_stats(stats),
+            None => siblings,
+        });
+        Self { row, siblings }
+    }
+
+    /// Whether these statistics are among the fields that are selected of an agent, which is being resolved.
+    pub(in crate::graphql) fn is_asked_for_stats_of_all_time(context: &Context<'_>) -> bool {
+        let is_it = |field: SelectionField<'_>| {
+            field.name() == "stats" && field.arguments().is_ok_and(|arguments| arguments.is_empty())
+        };
+        context.field().selection_set().any(is_it)
     }
 
     /// Those of a page, in its order.

@@ -43,13 +43,17 @@ impl StatsSet {
         self: &Arc<Self>,
         context: &Context<'_>,
     ) -> Result<Vec<ExecutionStats>> {
-        let stats = context.service().stats(context.viewer()?, &self.query).await?;
+        Ok(self.read(context.service().stats(context.viewer()?, &self.query).await?))
+    }
+
+    /// All statistics of it, when they have been read.
+    pub(in crate::graphql) fn read(self: &Arc<Self>, stats: service::Stats) -> Vec<ExecutionStats> {
         let of = |(at, totals)| ExecutionStats {
             totals,
             as_of: stats.as_of,
             within: Within::All { set: Arc::clone(self), at },
         };
-        Ok(stats.totals.into_iter().enumerate().map(of).collect())
+        stats.totals.into_iter().enumerate().map(of).collect()
     }
 
     async fn series(&self, context: &Context<'_>, at: usize, by: Bucket) -> Result<&[Point]> {

@@ -12,6 +12,7 @@ use super::{Loaded, find};
 use crate::domain::stats::Span;
 use crate::error::Result;
 use crate::graphql::model::{CodeAgent, CodeVersion, ExecutionStats};
+use crate::service::Stats;
 use crate::store::{CodeAgentRow, CodeVersionKey, CodeVersionRow, StatsOf};
 
 /// The code agents of one page, and what was read for them.
@@ -31,6 +32,12 @@ impl AgentSiblings {
         let newest = rows.iter().map(|row| (row.tenant_id.clone(), row.id, row.latest_version));
         let agents = rows.iter().map(|row| (row.tenant_id.clone(), row.id));
         Self { agents: agents.collect(), newest: newest.collect(), ..Self::default() }
+    }
+
+    /// With their statistics of all time, which have been read.
+    pub(in crate::graphql) fn with_stats(mut self, stats: Stats) -> Self {
+        self.stats = StatsSiblings::of_all_time(StatsOf::CodeAgents(self.agents.clone()), stats);
+        self
     }
 
     /// The statistics of one of them.

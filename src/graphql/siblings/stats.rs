@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use crate::domain::stats::Span;
 use crate::error::{Error, Result};
 use crate::graphql::model::{ExecutionStats, StatsSet};
+use crate::service::Stats;
 use crate::store::{StatsOf, StatsQuery};
 
 /// What was read of the statistics of a page, by their time: aliases may ask for others.
@@ -18,6 +19,13 @@ pub(super) struct StatsSiblings(Mutex<HashMap<Span, Arc<LoadedStats>>>);
 type LoadedStats = OnceCell<Result<Vec<ExecutionStats>>>;
 
 impl StatsSiblings {
+    /// Those of all time have been read.
+    pub(super) fn of_all_time(of: StatsOf, stats: Stats) -> Self {
+        let span = Span::default();
+        let stats = StatsSet::new(StatsQuery { of, mode: None, span }).read(stats);
+        Self(Mutex::new(HashMap::from([(span, Arc::new(OnceCell::new_with(Some(Ok(stats)))))])))
+    }
+
     /// Those of one of them, by its place in `of`.
     pub(super) async fn find(
         &self,

@@ -1,5 +1,7 @@
 //! Executions and their large values.
 
+mod filter;
+mod looks;
 mod order;
 mod read;
 mod write;

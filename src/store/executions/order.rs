@@ -4,9 +4,11 @@ use entity::execution;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, Condition, Order};
 
+use super::filter::By;
 use crate::clock::Timestamp;
 use crate::domain::execution::Order as ListOrder;
 use crate::domain::page::{Cursor, Direction, Page};
+use crate::store::dialect::Dialect;
 
 /// In which order the rows of a page are read.
 pub(in crate::store) fn reading_order(order: ListOrder, page: &Page<Cursor>) -> Order {
@@ -17,6 +19,15 @@ pub(in crate::store) fn reading_order(order: ListOrder, page: &Page<Cursor>) -> 
 /// Between the cursors of a page.
 pub(super) fn bounds(order: ListOrder, page: &Page<Cursor>) -> Condition {
     bounds_of((sort_key(order), execution::Column::Id.into_expr()), order, page)
+}
+
+/// The same for rows that are found by an index. That of a condition on values goes on in the order of creation.
+pub(super) fn bounds_by(dialect: Dialect, by: By, order: ListOrder, page: &Page<Cursor>) -> Condition {
+    let key = match by {
+        By::Few(part) if !(part.is_of_values() && is_of_creation(order)) => sort_key_by(dialect, by, order),
+        _ => sort_key(order),
+    };
+    bounds_of((key, execution::Column::Id.into_expr()), order, page)
 }
 
 /// Between the cursors of a page, for rows that have the key and the id of their place otherwise.
@@ -42,6 +53,11 @@ pub(in crate::store) fn bounds_of(
         .add_option(page.before.as_ref().map(|before| bound(before, !ascending)))
 }
 
+/// Whether the list is in the order of creation.
+pub(super) fn is_of_creation(order: ListOrder) -> bool {
+    matches!(order, ListOrder::Newest | ListOrder::Oldest)
+}
+
 pub(super) fn sort_key(order: ListOrder) -> Expr {
     match order {
         ListOrder::Newest | ListOrder::Oldest => execution::Column::CreatedAt.into_expr(),
@@ -49,6 +65,19 @@ pub(super) fn sort_key(order: ListOrder) -> Expr {
         ListOrder::Longest => Expr::cust("coalesce(duration_ms, -1)"),
         ListOrder::Costliest => execution::Column::CostMicrousd.into_expr(),
     }
+}
+
+/// The same for rows that are found by an index. Few are to be sorted: an expression does not have the index of the order.
+pub(super) fn sort_key_by(dialect: Dialect, by: By, order: ListOrder) -> Expr {
+    if !matches!(by, By::Few(_)) {
+        return sort_key(order);
+    }
+    Expr::cust(match (order, dialect) {
+        (ListOrder::Newest | ListOrder::Oldest, Dialect::Sqlite) => "+execution.created_at",
+        (ListOrder::Newest | ListOrder::Oldest, Dialect::Postgres) => "execution.created_at + interval '0'",
+        (ListOrder::Longest, _) => "coalesce(duration_ms, -1) + 0",
+        (ListOrder::Costliest, _) => "execution.cost_microusd + 0",
+    })
 }
 
 fn cursor_key(order: ListOrder, key: i64) -> Expr {

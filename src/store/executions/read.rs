@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use entity::{execution, execution_payload};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition};
 use uuid::Uuid;
 
-use super::order::{bounds, reading_order, sort_key};
+use super::filter::By;
+use super::order::{bounds, bounds_by, reading_order, sort_key_by};
 use super::{ExecutionRow, LargeValue, PayloadChange, WorkflowRunRow};
 use crate::auth::{Role, Viewer};
 use crate::domain::execution::{Filter, Order as ListOrder};
@@ -77,10 +78,11 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
+        let filter = &self.with_creation_bounded(filter).await?;
         let Some(words) = &filter.words else {
-            return self.page(self.history().filter(self.matching(filter)), order, page, columns).await;
+            return self.page_of_matching(filter, order, page, columns).await;
         };
-        let rest = Filter { words: None, ..filter.clone() };
+        let rest = Filter { words: None, ..Filter::clone(filter) };
         let select = || self.history().filter(self.matching(&rest));
         let sought = Sought { words, page, order, created_at: &filter.created_at };
         let hits = self.hits_of_page(|| select().filter(bounds(order, page)), &sought).await?;
@@ -89,13 +91,13 @@ impl Reader<'_> {
                 Some(among) => select().by_its_keys().filter(among),
                 None => select().filter(Expr::val(false)),
             };
-            let rows = self.page(hits, order, page, columns).await?;
+            let rows = self.page(hits, By::Any, order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
                 return Ok(rows);
             }
             // Some of them were deleted in between.
         }
-        self.page(select().filter(self.has_words(words)), order, page, columns).await
+        self.page(select().filter(self.has_words(words)), By::Any, order, page, columns).await
     }
 
     /// A page of those that wait or run, newest first, some columns of it.
@@ -107,7 +109,7 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
-        self.page(self.active(), ListOrder::Newest, page, columns).await
+        self.page(self.active(), By::Any, ListOrder::Newest, page, columns).await
     }
 
     /// How many of the history match.
@@ -271,50 +273,6 @@ impl Reader<'_> {
             .await
     }
 
-    /// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
-    pub(in crate::store) fn matching(&self, filter: &Filter) -> Condition {
-        use execution::Column as C;
-        let Filter {
-            ids,
-            statuses,
-            modes,
-            code_agent_ids,
-            workflow_ids,
-            workflow_run_ids,
-            project_keys,
-            owner_ids,
-            visual_only,
-            created_at,
-            completed_at,
-            duration_ms,
-            total_tokens,
-            cost_microusd,
-            words,
-        } = filter;
-        let tokens = || C::InputTokens.into_expr().add(C::OutputTokens.into_expr());
-        Condition::all()
-            .add_option(ids.as_ref().map(|ids| self.id_in(C::Id, ids)))
-            .add_option(statuses.as_ref().map(|statuses| C::Status.is_in(statuses.iter().copied())))
-            .add_option(modes.as_ref().map(|modes| C::Mode.is_in(modes.iter().copied())))
-            .add_option(code_agent_ids.as_ref().map(|ids| C::CodeAgentId.is_in(ids.iter().copied())))
-            .add_option(workflow_ids.as_ref().map(|ids| C::WorkflowId.is_in(ids)))
-            .add_option(workflow_run_ids.as_ref().map(|ids| C::WorkflowRunId.is_in(ids)))
-            .add_option(project_keys.as_ref().map(|keys| C::ProjectKey.is_in(keys)))
-            .add_option(owner_ids.as_ref().map(|ids| C::OwnerId.is_in(ids)))
-            .add_option(visual_only.then(|| Expr::cust("visual_enabled")))
-            .add_option(created_at.from.map(|from| C::CreatedAt.gte(from)))
-            .add_option(created_at.to.map(|to| C::CreatedAt.lt(to)))
-            .add_option(completed_at.from.map(|from| C::CompletedAt.gte(from)))
-            .add_option(completed_at.to.map(|to| C::CompletedAt.lt(to)))
-            .add_option(duration_ms.from.map(|from| C::DurationMs.gte(from)))
-            .add_option(duration_ms.to.map(|to| C::DurationMs.lte(to)))
-            .add_option(total_tokens.from.map(|from| tokens().gte(from)))
-            .add_option(total_tokens.to.map(|to| tokens().lte(to)))
-            .add_option(cost_microusd.from.map(|from| C::CostMicrousd.gte(from)))
-            .add_option(cost_microusd.to.map(|to| C::CostMicrousd.lte(to)))
-            .add_option(words.as_ref().map(|words| self.has_words(words)))
-    }
-
     pub(in crate::store) fn history(&self) -> ScopedSelect<'_, '_, execution::Entity> {
         self.select::<execution::Entity>().filter(execution::Column::DiscardAt.is_null())
     }
@@ -336,17 +294,19 @@ impl Reader<'_> {
         self.select::<execution::Entity>().filter(self.id_in(execution::Column::Id, ids))
     }
 
-    async fn page(
+    /// A page of a select, by an index.
+    pub(super) async fn page(
         &self,
         select: ScopedSelect<'_, '_, execution::Entity>,
+        by: By,
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
         let direction = reading_order(order, page);
         let select = select
-            .filter(bounds(order, page))
-            .order_by(sort_key(order), direction.clone())
+            .filter(bounds_by(self.dialect, by, order, page))
+            .order_by(sort_key_by(self.dialect, by, order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
             .limit(page.rows + 1);
         let rows = select.all_of(columns.selected(), |row| columns.read(row)).await?;

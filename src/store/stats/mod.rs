@@ -36,7 +36,8 @@ use crate::error::Result;
 pub use fold::Waiting;
 pub use read::{RegistryCounts, StatsOf, StatsQuery, StatsRow};
 pub use recount::Recount;
-pub(super) use shared::WantedStats;
+pub use shared::CountedCodeAgent;
+pub(super) use shared::WantedCounted;
 
 /// What an execution adds to the statistics: nothing once it is being discarded, as it is in no list then.
 pub(super) fn figures_of(row: &ExecutionRow) -> Figures {

@@ -1,0 +1,192 @@
+//! The conditions of a list as SQL.
+
+use entity::execution::{Column as C, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityName as _, Iden as _};
+
+use crate::domain::execution::{Filter, Order, Range};
+use crate::store::scoped::Reader;
+
+/// A condition that has an index: those of values go on in the order of creation, those of ranges do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Statuses,
+    Modes,
+    CodeAgents,
+    Workflows,
+    WorkflowRuns,
+    Projects,
+    Owners,
+    Visual,
+    CreatedAt,
+    CompletedAt,
+    Duration,
+    Tokens,
+    Cost,
+}
+
+/// By which index rows are found. SQLite is told, as it does not know how many rows a tenant has of what, and would as soon sort
+/// all of them as look through all of them. PostgreSQL is told when there are few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Whichever it takes.
+    Any,
+    /// That of a condition, which few meet; they are sorted.
+    Few(Part),
+    /// That of a condition on one value, in the order of creation.
+    Value(Part),
+    /// That of the list's order.
+    Order(Order),
+}
+
+impl Part {
+    /// Those of a filter, with how many values each has.
+    pub(super) fn of(filter: &Filter) -> Vec<(Self, usize)> {
+        fn values<T>(values: Option<&Vec<T>>) -> usize {
+            values.map_or(0, Vec::len)
+        }
+        fn range<T>(range: &Range<T>) -> usize {
+            usize::from(range.from.is_some() || range.to.is_some())
+        }
+        let parts = [
+            (Self::Statuses, values(filter.statuses.as_ref())),
+            (Self::Modes, values(filter.modes.as_ref())),
+            (Self::CodeAgents, values(filter.code_agent_ids.as_ref())),
+            (Self::Workflows, values(filter.workflow_ids.as_ref())),
+            (Self::WorkflowRuns, values(filter.workflow_run_ids.as_ref())),
+            (Self::Projects, values(filter.project_keys.as_ref())),
+            (Self::Owners, values(filter.owner_ids.as_ref())),
+            (Self::Visual, usize::from(filter.visual_only)),
+            (Self::CreatedAt, range(&filter.created_at)),
+            (Self::CompletedAt, range(&filter.completed_at)),
+            (Self::Duration, range(&filter.duration_ms)),
+            (Self::Tokens, range(&filter.total_tokens)),
+            (Self::Cost, range(&filter.cost_microusd)),
+        ];
+        parts.into_iter().filter(|(_, values)| *values > 0).collect()
+    }
+
+    /// A filter of this alone. With the time of creation, where the index goes on in its order.
+    pub(super) fn alone(self, filter: &Filter) -> Filter {
+        let mut alone = Filter::default();
+        match self {
+            Self::Statuses => alone.statuses.clone_from(&filter.statuses),
+            Self::Modes => alone.modes.clone_from(&filter.modes),
+            Self::CodeAgents => alone.code_agent_ids.clone_from(&filter.code_agent_ids),
+            Self::Workflows => alone.workflow_ids.clone_from(&filter.workflow_ids),
+            Self::WorkflowRuns => alone.workflow_run_ids.clone_from(&filter.workflow_run_ids),
+            Self::Projects => alone.project_keys.clone_from(&filter.project_keys),
+            Self::Owners => alone.owner_ids.clone_from(&filter.owner_ids),
+            Self::Visual => alone.visual_only = filter.visual_only,
+            Self::CreatedAt => {}
+            Self::CompletedAt => alone.completed_at.clone_from(&filter.completed_at),
+            Self::Duration => alone.duration_ms.clone_from(&filter.duration_ms),
+            Self::Tokens => alone.total_tokens.clone_from(&filter.total_tokens),
+            Self::Cost => alone.cost_microusd.clone_from(&filter.cost_microusd),
+        }
+        if self.is_of_values() || self == Self::CreatedAt {
+            alone.created_at.clone_from(&filter.created_at);
+        }
+        alone
+    }
+
+    /// Whether its index goes on in the order of creation.
+    pub(super) fn is_of_values(self) -> bool {
+        !matches!(self, Self::CreatedAt | Self::CompletedAt | Self::Duration | Self::Tokens | Self::Cost)
+    }
+}
+
+impl By {
+    /// Whether the index has what a condition is about.
+    pub(super) fn has(self, part: Part) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Few(by) | Self::Value(by) => part == by || (part == Part::CreatedAt && by.is_of_values()),
+            Self::Order(Order::Newest | Order::Oldest) => part == Part::CreatedAt,
+            Self::Order(Order::Longest) => part == Part::Duration,
+            Self::Order(Order::Costliest) => part == Part::Cost,
+        }
+    }
+
+    fn column(self, part: Part, column: C) -> Expr {
+        if self.has(part) { column.into_expr() } else { self.expression(part, &qualified(column)) }
+    }
+
+    /// With the sign SQLite looks for no index of it: <https://sqlite.org/optoverview.html#uplus>.
+    pub(super) fn expression(self, part: Part, sql: &str) -> Expr {
+        Expr::cust(if self.has(part) { sql.to_owned() } else { format!("+{sql}") })
+    }
+}
+
+fn qualified(column: C) -> String {
+    format!("{}.{}", Entity.table_name(), column.unquoted())
+}
+
+impl Reader<'_> {
+    /// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
+    pub(in crate::store) fn matching(&self, filter: &Filter) -> Condition {
+        self.matching_by(filter, By::Any)
+    }
+
+    /// The same by one index.
+    pub(super) fn matching_by(&self, filter: &Filter, by: By) -> Condition {
+        let Filter {
+            ids,
+            statuses,
+            modes,
+            code_agent_ids,
+            workflow_ids,
+            workflow_run_ids,
+            project_keys,
+            owner_ids,
+            visual_only,
+            created_at,
+            completed_at,
+            duration_ms,
+            total_tokens,
+            cost_microusd,
+            words,
+        } = filter;
+        // PostgreSQL takes whichever it thinks best.
+        let by = if self.dialect.is_postgres() { By::Any } else { by };
+        let column = |part, column| by.column(part, column);
+        let created = || column(Part::CreatedAt, C::CreatedAt);
+        let completed = || column(Part::CompletedAt, C::CompletedAt);
+        // As the indexes have them.
+        let duration = || by.expression(Part::Duration, "coalesce(duration_ms, -1)");
+        let tokens = || by.expression(Part::Tokens, "(input_tokens + output_tokens)");
+        let cost = || column(Part::Cost, C::CostMicrousd);
+        // Those without a duration are left out.
+        let shortest = (duration_ms.from.is_some() || duration_ms.to.is_some())
+            .then(|| Ord::max(duration_ms.from.unwrap_or_default(), 0));
+        Condition::all()
+            .add_option(ids.as_ref().map(|ids| self.id_in(C::Id, ids)))
+            .add_option(
+                statuses.as_ref().map(|all| column(Part::Statuses, C::Status).is_in(all.iter().copied())),
+            )
+            .add_option(modes.as_ref().map(|all| column(Part::Modes, C::Mode).is_in(all.iter().copied())))
+            .add_option(
+                code_agent_ids
+                    .as_ref()
+                    .map(|all| column(Part::CodeAgents, C::CodeAgentId).is_in(all.iter().copied())),
+            )
+            .add_option(workflow_ids.as_ref().map(|all| column(Part::Workflows, C::WorkflowId).is_in(all)))
+            .add_option(
+                workflow_run_ids.as_ref().map(|all| column(Part::WorkflowRuns, C::WorkflowRunId).is_in(all)),
+            )
+            .add_option(project_keys.as_ref().map(|all| column(Part::Projects, C::ProjectKey).is_in(all)))
+            .add_option(owner_ids.as_ref().map(|all| column(Part::Owners, C::OwnerId).is_in(all)))
+            .add_option(visual_only.then(|| by.expression(Part::Visual, "visual_enabled")))
+            .add_option(created_at.from.map(|from| created().gte(from)))
+            .add_option(created_at.to.map(|to| created().lt(to)))
+            .add_option(completed_at.from.map(|from| completed().gte(from)))
+            .add_option(completed_at.to.map(|to| completed().lt(to)))
+            .add_option(shortest.map(|shortest| duration().gte(shortest)))
+            .add_option(duration_ms.to.map(|to| duration().lte(to)))
+            .add_option(total_tokens.from.map(|from| tokens().gte(from)))
+            .add_option(total_tokens.to.map(|to| tokens().lte(to)))
+            .add_option(cost_microusd.from.map(|from| cost().gte(from)))
+            .add_option(cost_microusd.to.map(|to| cost().lte(to)))
+            .add_option(words.as_ref().map(|words| self.has_words(words)))
+    }
+}

@@ -1,0 +1,226 @@
+//! Pages of a list with conditions.
+//!
+//! Where no index has both the conditions and the order, a page is found either in the order of the list, which is long when few
+//! rows match, or by a condition, which is long when many meet it. SQLite does not know how many do; PostgreSQL has an
+//! estimate, but not of where they are. So it is looked at what is near in the order, and then, if that is not enough,
+//! counted how many meet each condition, both only so far.
+
+use std::borrow::Cow;
+
+use entity::execution;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
+
+use super::ExecutionRow;
+use super::filter::{By, Part};
+use super::order::{bounds, bounds_by, is_of_creation, reading_order, sort_key};
+use crate::clock::Timestamp;
+use crate::domain::execution::{Filter, Order as ListOrder, Range};
+use crate::domain::page::{Cursor, Page, Rows};
+use crate::error::Result;
+use crate::store::dialect::Exceeding;
+use crate::store::failure::failed;
+use crate::store::rows::Columns;
+use crate::store::scoped::{Reader, ScopedSelect};
+
+/// Rows next in the order of the list that are looked through first: one of fifty of them has to match, or fewer.
+const NEAR_ROWS: u64 = 2_000;
+/// After this most have completed; those that took longer have an index.
+const SOON_SECONDS: i64 = 3_600;
+/// A page of which this part is there is completed by going on in the order.
+const SOON_FULL: u64 = 5;
+/// So many rows are sooner sorted than looked for in the order of the list.
+const FEW_ROWS: u64 = 7_000;
+/// The same for those that were created one after the other, which are next to each other.
+const FEW_NEIGHBOURS: u64 = 30_000;
+
+impl Reader<'_> {
+    /// A page of those that match; `filter` has no words.
+    pub(super) async fn page_of_matching(
+        &self,
+        filter: &Filter,
+        order: ListOrder,
+        page: &Page<Cursor>,
+        columns: Columns,
+    ) -> Result<Rows<ExecutionRow>> {
+        let select = |by| self.history().filter(self.matching_by(filter, by));
+        let sees_a_tenant = self.tenant_id().is_some() && self.only_owner().is_none();
+        if !sees_a_tenant || filter.ids.is_some() {
+            return self.page(select(By::Any), By::Any, order, page, columns).await;
+        }
+        let parts = Part::of(filter);
+        if let Some(by) = in_order(&parts, order) {
+            return self.page(select(by), by, order, page, columns).await;
+        }
+        let in_order = By::Order(order);
+        let Some(far) = self.key_after(NEAR_ROWS, filter, order, page).await? else {
+            return self.page(select(in_order), in_order, order, page, columns).await;
+        };
+        let near = match reading_order(order, page) {
+            Order::Asc => sort_key(order).lte(far),
+            _ => sort_key(order).gte(far),
+        };
+        let rows = self.page(select(in_order).filter(near), in_order, order, page, columns).await?;
+        if rows.has_more(page) {
+            return Ok(rows);
+        }
+        let is_soon_full = rows.rows.len() as u64 * SOON_FULL >= page.rows;
+        let by = if is_soon_full { in_order } else { self.by_fewest(&parts, filter, order, page).await? };
+        self.page(select(by), by, order, page, columns).await
+    }
+
+    /// The key in the order of the list of the row that comes after so many; `None` when there are no more.
+    async fn key_after(
+        &self,
+        rows: u64,
+        filter: &Filter,
+        order: ListOrder,
+        page: &Page<Cursor>,
+    ) -> Result<Option<Expr>> {
+        let in_order = self.in_order_of(own_range(filter, order), By::Order(order), order, page);
+        let select = in_order.skip(rows).limit(1);
+        if is_of_creation(order) {
+            let keys: Vec<Timestamp> = select.tuples([sort_key(order)]).await?;
+            Ok(keys.first().map(|key| Expr::val(*key)))
+        } else {
+            let keys: Vec<i64> = select.tuples([sort_key(order)]).await?;
+            Ok(keys.first().map(|key| Expr::val(*key)))
+        }
+    }
+
+    /// Those that meet the conditions of an index, in the order of the list.
+    fn in_order_of(
+        &self,
+        filter: Filter,
+        by: By,
+        order: ListOrder,
+        page: &Page<Cursor>,
+    ) -> ScopedSelect<'_, '_, execution::Entity> {
+        let direction = reading_order(order, page);
+        self.select::<execution::Entity>()
+            .filter(self.matching_by(&filter, by))
+            .filter(bounds(order, page))
+            .order_by(sort_key(order), direction.clone())
+            .order_by(execution::Column::Id.into_expr(), direction)
+    }
+
+    /// The index of the condition that few meet. If many meet each, that in which a page's rows are nearest together.
+    async fn by_fewest(
+        &self,
+        parts: &[(Part, usize)],
+        filter: &Filter,
+        order: ListOrder,
+        page: &Page<Cursor>,
+    ) -> Result<By> {
+        let count = |(part, _): &(Part, usize)| {
+            let by = By::Few(*part);
+            let meet = self.select::<execution::Entity>().filter(self.matching_by(&part.alone(filter), by));
+            let has_bounds = part.is_of_values() && is_of_creation(order);
+            let meet = if has_bounds { meet.filter(bounds_by(self.dialect, by, order, page)) } else { meet };
+            meet.counted_to(few(*part))
+        };
+        // The order's own is counted by going through it.
+        let counted: Vec<_> = parts.iter().filter(|(part, _)| !By::Order(order).has(*part)).collect();
+        let counts: Vec<i64> = self.values(counted.iter().map(|part| count(part))).await?;
+        let fewest = counted.iter().zip(counts).min_by_key(|(_, count)| *count);
+        if let Some(((part, _), count)) = fewest
+            && count.cast_unsigned() < few(*part)
+        {
+            return Ok(By::Few(*part));
+        }
+        let single = |(part, values): &&&(Part, usize)| part.is_of_values() && *values == 1;
+        let single: Vec<_> = counted.iter().filter(single).map(|(part, _)| *part).collect();
+        if !is_of_creation(order) || single.is_empty() {
+            return Ok(By::Order(order));
+        }
+        // The index in which so many rows reach the furthest has the fewest of other kinds among them.
+        let reach = |part: &Part| {
+            let by = By::Value(*part);
+            self.in_order_of(part.alone(filter), by, order, page)
+                .skip(NEAR_ROWS)
+                .limit(1)
+                .value(sort_key(order))
+        };
+        let reaches: Vec<Option<Timestamp>> = self.values(single.iter().map(reach)).await?;
+        let reaches = single.iter().zip(reaches);
+        let furthest = match reading_order(order, page) {
+            // Nothing is further than all.
+            Order::Asc => reaches.max_by_key(|(_, reach)| reach.unwrap_or(Timestamp::MAX_UTC)),
+            _ => reaches.min_by_key(|(_, reach)| reach.unwrap_or(Timestamp::MIN_UTC)),
+        };
+        Ok(furthest.map_or(By::Order(order), |(part, _)| By::Value(*part)))
+    }
+
+    /// Some values, read by one statement.
+    async fn values<T: sea_orm::TryGetable>(&self, values: impl Iterator<Item = Expr>) -> Result<Vec<T>> {
+        let mut select = Query::select();
+        let mut places = 0;
+        for value in values {
+            select.expr(value);
+            places += 1;
+        }
+        if places == 0 {
+            return Ok(Vec::new());
+        }
+        let Some(row) = self.connection().query_one(&select).await.map_err(failed)? else {
+            return Ok(Vec::new());
+        };
+        (0..places).map(|place| row.try_get_by_index(place)).collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// The filter, with bounds of the time of creation if it has bounds of that of completion: an execution is created before
+    /// it completes, and completes soon, but for what Runledger was told of late, and for what took long, and how much is
+    /// known.
+    pub(super) async fn with_creation_bounded<'f>(&self, filter: &'f Filter) -> Result<Cow<'f, Filter>> {
+        let Range { from, to } = &filter.completed_at;
+        // What is late or long is known of each tenant.
+        if (from.is_none() && to.is_none()) || self.tenant_id().is_none() {
+            return Ok(Cow::Borrowed(filter));
+        }
+        let longest = |times, seconds| {
+            let Exceeding { time, is_long, seconds } = self.dialect.exceeding(times, seconds);
+            let long = self.select::<execution::Entity>().filter(Expr::cust(is_long));
+            long.order_by(Expr::cust(time), Order::Desc).limit(1).value(Expr::cust(seconds))
+        };
+        let late = longest(("completed_at", "created_at"), 0);
+        let long = longest(("created_at", "completed_at"), SOON_SECONDS);
+        let exceptions: Vec<Option<i64>> = self.values([late, long].into_iter()).await?;
+        let seconds = |place: usize, at_least: i64| {
+            let longest = exceptions.get(place).copied().flatten().unwrap_or(at_least);
+            // They were rounded.
+            chrono::TimeDelta::try_seconds(longest.saturating_add(1)).unwrap_or(chrono::TimeDelta::MAX)
+        };
+        let created_from = from.and_then(|from| from.checked_sub_signed(seconds(1, SOON_SECONDS)));
+        let created_to = to.and_then(|to| to.checked_add_signed(seconds(0, 0)));
+        let mut bounded = filter.clone();
+        let Range { from, to } = filter.created_at;
+        bounded.created_at.from = from.into_iter().chain(created_from).reduce(Ord::max);
+        bounded.created_at.to = to.into_iter().chain(created_to).reduce(Ord::min);
+        Ok(Cow::Owned(bounded))
+    }
+}
+
+fn few(part: Part) -> u64 {
+    if part == Part::CreatedAt { FEW_NEIGHBOURS } else { FEW_ROWS }
+}
+
+/// The index that has all conditions and the order, if one does.
+fn in_order(parts: &[(Part, usize)], order: ListOrder) -> Option<By> {
+    let by = By::Order(order);
+    let mut others = parts.iter().filter(|(part, _)| !by.has(*part));
+    match (others.next(), others.next()) {
+        (None, _) => Some(by),
+        (Some((part, 1)), None) if part.is_of_values() && is_of_creation(order) => Some(By::Value(*part)),
+        _ => None,
+    }
+}
+
+/// What of a filter is about the key of the order.
+fn own_range(filter: &Filter, order: ListOrder) -> Filter {
+    match order {
+        ListOrder::Newest | ListOrder::Oldest => Part::CreatedAt,
+        ListOrder::Longest => Part::Duration,
+        ListOrder::Costliest => Part::Cost,
+    }
+    .alone(filter)
+}
