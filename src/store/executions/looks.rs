@@ -8,15 +8,16 @@
 use std::borrow::Cow;
 
 use entity::execution;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
+use uuid::Uuid;
 
 use super::ExecutionRow;
 use super::filter::{By, Part};
 use super::order::{bounds, bounds_by, is_of_creation, reading_order, sort_key};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, Range};
-use crate::domain::page::{Cursor, Page, Rows};
+use crate::domain::page::{Cursor, Direction, Page, Rows};
 use crate::error::Result;
 use crate::store::dialect::Exceeding;
 use crate::store::failure::failed;
@@ -53,14 +54,11 @@ impl Reader<'_> {
             return self.page(select(by), by, order, page, columns).await;
         }
         let in_order = By::Order(order);
-        let Some(far) = self.key_after(NEAR_ROWS, filter, order, page).await? else {
+        let Some(far) = self.place_after(NEAR_ROWS, filter, order, page).await? else {
             return self.page(select(in_order), in_order, order, page, columns).await;
         };
-        let near = match reading_order(order, page) {
-            Order::Asc => sort_key(order).lte(far),
-            _ => sort_key(order).gte(far),
-        };
-        let rows = self.page(select(in_order).filter(near), in_order, order, page, columns).await?;
+        let near = select(in_order).filter(bounds(order, &far));
+        let rows = self.page(near, in_order, order, page, columns).await?;
         if rows.has_more(page) {
             return Ok(rows);
         }
@@ -69,23 +67,31 @@ impl Reader<'_> {
         self.page(select(by), by, order, page, columns).await
     }
 
-    /// The key in the order of the list of the row that comes after so many; `None` when there are no more.
-    async fn key_after(
+    /// Where in the order of the list so many rows of a page end; `None` when there are no more.
+    async fn place_after(
         &self,
         rows: u64,
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
-    ) -> Result<Option<Expr>> {
+    ) -> Result<Option<Page<Cursor>>> {
         let in_order = self.in_order_of(own_range(filter, order), By::Order(order), order, page);
         let select = in_order.skip(rows).limit(1);
-        if is_of_creation(order) {
-            let keys: Vec<Timestamp> = select.tuples([sort_key(order)]).await?;
-            Ok(keys.first().map(|key| Expr::val(*key)))
+        let place = [sort_key(order), execution::Column::Id.into_expr()];
+        let place: Option<(i64, Uuid)> = if is_of_creation(order) {
+            let found: Vec<(Timestamp, Uuid)> = select.tuples(place).await?;
+            found.first().map(|(key, id)| (key.timestamp_micros(), *id))
         } else {
-            let keys: Vec<i64> = select.tuples([sort_key(order)]).await?;
-            Ok(keys.first().map(|key| Expr::val(*key)))
-        }
+            select.tuples(place).await?.pop()
+        };
+        Ok(place.map(|(key, id)| {
+            let end = Some(Cursor { order: ' ', key, id });
+            let (after, before) = match page.direction {
+                Direction::Forward => (None, end),
+                Direction::Backward => (end, None),
+            };
+            Page { after, before, ..*page }
+        }))
     }
 
     /// Those that meet the conditions of an index, in the order of the list.
@@ -122,10 +128,8 @@ impl Reader<'_> {
         // The order's own is counted by going through it.
         let counted: Vec<_> = parts.iter().filter(|(part, _)| !By::Order(order).has(*part)).collect();
         let counts: Vec<i64> = self.values(counted.iter().map(|part| count(part))).await?;
-        let fewest = counted.iter().zip(counts).min_by_key(|(_, count)| *count);
-        if let Some(((part, _), count)) = fewest
-            && count.cast_unsigned() < few(*part)
-        {
+        let few = counted.iter().zip(counts).filter(|((part, _), count)| count.cast_unsigned() < few(*part));
+        if let Some(((part, _), _)) = few.min_by_key(|(_, count)| *count) {
             return Ok(By::Few(*part));
         }
         let single = |(part, values): &&&(Part, usize)| part.is_of_values() && *values == 1;
