@@ -65,10 +65,19 @@ impl Service {
     /// # Errors
     /// `UNAVAILABLE` while the executions from before an upgrade are being counted.
     pub async fn stats(&self, viewer: &Viewer, query: &StatsQuery) -> Result<Stats> {
-        self.require_statistics().await?;
         let as_of = now();
-        let rows = self.store.reader(viewer).statistics(query, Width::All).await?;
+        let rows = self.rows_of_statistics(viewer, query).await?;
         Ok(Stats::of(as_of, how_many(query), &rows))
+    }
+
+    /// The rows that the statistics add up from.
+    pub(super) async fn rows_of_statistics(
+        &self,
+        viewer: &Viewer,
+        query: &StatsQuery,
+    ) -> Result<Vec<StatsRow>> {
+        self.require_statistics().await?;
+        self.store.reader(viewer).statistics(query, Width::All).await
     }
 
     /// A code agent with its statistics of all time, where one read gives both.

@@ -44,6 +44,9 @@ const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $af
     executions(filter: $filter, orderBy: $order, first: 50, after: $after) { nodes {
         id name status mode workflowId ownerId createdAt completedAt durationMs costUsd tokens { total } revision
     } pageInfo { hasNextPage endCursor } } }";
+const COUNT: &str =
+    "query ($filter: ExecutionFilter) { executions(filter: $filter, first: 1) { totalCount } }";
+
 const STATS: &str = "query ($filter: StatsFilter) { stats(filter: $filter) {
     totalExecutions successRate p50: durationMs(quantile: 0.5) p95: durationMs(quantile: 0.95) p99: durationMs(quantile: 0.99) } }";
 
@@ -230,6 +233,23 @@ async fn requests(small: &Client, large: &Client) {
         ("failed", LIST, by(json!({ "statuses": ["FAILED"] }))),
         ("of a workflow", LIST, by(json!({ "workflowIds": ["workflow 3"] }))),
         ("of a project, failed", LIST, by(json!({ "projectKeys": ["project 3"], "statuses": ["FAILED"] }))),
+        (
+            "of a workflow and project, failed",
+            LIST,
+            by(
+                json!({ "workflowIds": ["workflow 3"], "projectKeys": ["project 4"], "statuses": ["FAILED"] }),
+            ),
+        ),
+        ("of a mode that none has", LIST, by(json!({ "modes": ["CLOUD_RUN"] }))),
+        (
+            "completed in a month long ago",
+            LIST,
+            by(json!({ "completedAt": { "from": ago(330), "to": ago(300) } })),
+        ),
+        ("a thousandth, by its tokens", LIST, by(json!({ "totalTokens": { "min": 1_006 } }))),
+        ("longer than any", LIST, by(json!({ "durationMs": { "min": 900_000 } }))),
+        ("how many failed", COUNT, by(json!({ "statuses": ["FAILED"] }))),
+        ("how many of 30 days", COUNT, by(json!({ "createdAt": { "from": ago(30) } }))),
         ("longest", LIST, json!({ "order": "LONGEST" })),
         ("costliest", LIST, json!({ "order": "COSTLIEST" })),
         ("word in all", LIST, by(json!({ "search": "nightly" }))),

@@ -22,6 +22,7 @@ mod generations;
 mod import;
 mod lists;
 mod logs;
+mod long_lists;
 mod metrics;
 mod migrations;
 mod ownership;

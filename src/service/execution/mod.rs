@@ -3,6 +3,7 @@
 mod binding;
 mod change;
 mod compare;
+mod count;
 mod delete;
 mod follow;
 mod input;

@@ -65,14 +65,6 @@ impl Service {
         self.store.reader(viewer).list_active_executions(page, columns).await
     }
 
-    /// How many executions match.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn count_executions(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
-        self.store.reader(viewer).count_executions(filter).await
-    }
-
     /// How many executions wait or run.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub(super) enum By {
 }
 
 impl Part {
-    /// Those of a filter, with how many values each has.
+    /// Those of a filter, with how many values each has, in the order in which their values differ most.
     pub(super) fn of(filter: &Filter) -> Vec<(Self, usize)> {
         fn values<T>(values: Option<&Vec<T>>) -> usize {
             values.map_or(0, Vec::len)
@@ -49,14 +49,14 @@ impl Part {
             usize::from(range.from.is_some() || range.to.is_some())
         }
         let parts = [
-            (Self::Statuses, values(filter.statuses.as_ref())),
-            (Self::Modes, values(filter.modes.as_ref())),
+            (Self::WorkflowRuns, values(filter.workflow_run_ids.as_ref())),
             (Self::CodeAgents, values(filter.code_agent_ids.as_ref())),
             (Self::Workflows, values(filter.workflow_ids.as_ref())),
-            (Self::WorkflowRuns, values(filter.workflow_run_ids.as_ref())),
             (Self::Projects, values(filter.project_keys.as_ref())),
-            (Self::Owners, values(filter.owner_ids.as_ref())),
             (Self::Visual, usize::from(filter.visual_only)),
+            (Self::Owners, values(filter.owner_ids.as_ref())),
+            (Self::Statuses, values(filter.statuses.as_ref())),
+            (Self::Modes, values(filter.modes.as_ref())),
             (Self::CreatedAt, range(&filter.created_at)),
             (Self::CompletedAt, range(&filter.completed_at)),
             (Self::Duration, range(&filter.duration_ms)),
@@ -105,6 +105,22 @@ impl By {
             Self::Order(Order::Newest | Order::Oldest) => part == Part::CreatedAt,
             Self::Order(Order::Longest) => part == Part::Duration,
             Self::Order(Order::Costliest) => part == Part::Cost,
+        }
+    }
+
+    /// Whether the index has what all of these are about.
+    pub(super) fn has_all(self, parts: &[(Part, usize)]) -> bool {
+        parts.iter().all(|(part, _)| self.has(*part))
+    }
+
+    /// What of a filter the index has, when it is in the order of the list.
+    pub(super) fn alone(self, filter: &Filter) -> Filter {
+        match self {
+            Self::Any => filter.clone(),
+            Self::Few(part) | Self::Value(part) => part.alone(filter),
+            Self::Order(Order::Newest | Order::Oldest) => Part::CreatedAt.alone(filter),
+            Self::Order(Order::Longest) => Part::Duration.alone(filter),
+            Self::Order(Order::Costliest) => Part::Cost.alone(filter),
         }
     }
 

@@ -50,33 +50,33 @@ impl Reader<'_> {
             return self.page(select(By::Any), By::Any, order, page, columns).await;
         }
         let parts = Part::of(filter);
-        if let Some(by) = in_order(&parts, order) {
-            return self.page(select(by), by, order, page, columns).await;
+        let nearest = nearest(&parts, order);
+        if nearest.has_all(&parts) {
+            return self.page(select(nearest), nearest, order, page, columns).await;
         }
-        let in_order = By::Order(order);
-        let Some(far) = self.place_after(NEAR_ROWS, filter, order, page).await? else {
-            return self.page(select(in_order), in_order, order, page, columns).await;
+        let Some(far) = self.place_after(NEAR_ROWS, nearest, filter, order, page).await? else {
+            return self.page(select(nearest), nearest, order, page, columns).await;
         };
-        let near = select(in_order).filter(bounds(order, &far));
-        let rows = self.page(near, in_order, order, page, columns).await?;
+        let near = select(nearest).filter(bounds(order, &far));
+        let rows = self.page(near, nearest, order, page, columns).await?;
         if rows.has_more(page) {
             return Ok(rows);
         }
         let is_soon_full = rows.rows.len() as u64 * SOON_FULL >= page.rows;
-        let by = if is_soon_full { in_order } else { self.by_fewest(&parts, filter, order, page).await? };
+        let by = if is_soon_full { nearest } else { self.by_fewest(&parts, filter, order, page).await? };
         self.page(select(by), by, order, page, columns).await
     }
 
-    /// Where in the order of the list so many rows of a page end; `None` when there are no more.
+    /// Where in the order of the list so many rows of an index end; `None` when there are no more.
     async fn place_after(
         &self,
         rows: u64,
+        by: By,
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Option<Page<Cursor>>> {
-        let in_order = self.in_order_of(own_range(filter, order), By::Order(order), order, page);
-        let select = in_order.skip(rows).limit(1);
+        let select = self.in_order_of(by.alone(filter), by, order, page).skip(rows).limit(1);
         let place = [sort_key(order), execution::Column::Id.into_expr()];
         let place: Option<(i64, Uuid)> = if is_of_creation(order) {
             let found: Vec<(Timestamp, Uuid)> = select.tuples(place).await?;
@@ -208,23 +208,11 @@ fn few(part: Part) -> u64 {
     if part == Part::CreatedAt { FEW_NEIGHBOURS } else { FEW_ROWS }
 }
 
-/// The index that has all conditions and the order, if one does.
-fn in_order(parts: &[(Part, usize)], order: ListOrder) -> Option<By> {
-    let by = By::Order(order);
-    let mut others = parts.iter().filter(|(part, _)| !by.has(*part));
-    match (others.next(), others.next()) {
-        (None, _) => Some(by),
-        (Some((part, 1)), None) if part.is_of_values() && is_of_creation(order) => Some(By::Value(*part)),
-        _ => None,
+/// The index in the order of the list that has a condition, too, if there is one.
+fn nearest(parts: &[(Part, usize)], order: ListOrder) -> By {
+    let mut single = parts.iter().filter(|(part, values)| part.is_of_values() && *values == 1);
+    match single.next() {
+        Some((part, _)) if is_of_creation(order) => By::Value(*part),
+        _ => By::Order(order),
     }
-}
-
-/// What of a filter is about the key of the order.
-fn own_range(filter: &Filter, order: ListOrder) -> Filter {
-    match order {
-        ListOrder::Newest | ListOrder::Oldest => Part::CreatedAt,
-        ListOrder::Longest => Part::Duration,
-        ListOrder::Costliest => Part::Cost,
-    }
-    .alone(filter)
 }

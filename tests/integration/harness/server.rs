@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -117,8 +117,11 @@ impl Server {
     /// The SQLite file.
     pub(crate) fn database_file(&self) -> PathBuf {
         let files = fs::read_dir(self.data_folder()).expect("the server made its data folder");
-        let is_sqlite =
-            |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3"));
+        let is_sqlite = |path: &PathBuf| {
+            let mut beginning = [0; 15];
+            let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
+            read.is_ok() && beginning == *b"SQLite format 3"
+        };
         files.flatten().map(|entry| entry.path()).find(is_sqlite).expect("one file is a SQLite database")
     }
 

@@ -1,0 +1,195 @@
+//! Pages of a history that is too long to be gone through: whichever way they are found, they have exactly what matches.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Team, for_each_backend, id_of};
+
+for_each_backend!(pages_of_a_long_history_have_exactly_what_matches);
+
+/// More than are counted of what meets a condition, of each of two kinds.
+const EXECUTIONS: i64 = 15_000;
+const PAGE: usize = 20;
+
+const LIST: &str =
+    "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String, $last: Int) {
+    executions(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last) {
+        nodes { id status mode workflowId createdAt completedAt durationMs tokens { total } costUsd }
+        pageInfo { hasNextPage hasPreviousPage endCursor }
+    }
+}";
+
+/// A filter, and what it must let through.
+type Case = (Value, Box<dyn Fn(&Value) -> bool>);
+
+async fn pages_of_a_long_history_have_exactly_what_matches(team: Team) {
+    let now = Utc::now().trunc_subsecs(0);
+    fill(&team.owner, now).await;
+    let all = everything(&team.owner).await;
+    assert_eq!(all.len() as i64, EXECUTIONS + 1);
+    for order in ["NEWEST", "OLDEST", "LONGEST", "COSTLIEST"] {
+        let sorted = sorted(&all, order);
+        for (filter, matches) in cases(now) {
+            let expected: Vec<_> =
+                sorted.iter().filter(|node| matches(node)).map(|node| id_of(node)).collect();
+            check(&team.owner, &filter, order, &expected).await;
+        }
+    }
+}
+
+/// From both ends, and on to the third page.
+async fn check(client: &Client, filter: &Value, order: &str, expected: &[String]) {
+    let mut after = Value::Null;
+    for (number, page) in expected.chunks(PAGE).chain([&[][..]]).take(3).enumerate() {
+        if number > 0 && after.is_null() {
+            break;
+        }
+        let asked = json!({ "filter": filter, "order": order, "first": PAGE, "after": after });
+        let found = list(client, asked).await;
+        assert_eq!(ids(&found), page, "{order} {filter}, page {number}");
+        let is_last = (number + 1) * PAGE >= expected.len();
+        assert_eq!(found["pageInfo"]["hasNextPage"], !is_last, "{order} {filter}, page {number}");
+        after = if is_last { Value::Null } else { found["pageInfo"]["endCursor"].clone() };
+    }
+    let found = list(client, json!({ "filter": filter, "order": order, "last": PAGE })).await;
+    assert_eq!(ids(&found), &expected[expected.len().saturating_sub(PAGE)..], "the end of {order} {filter}");
+    assert_eq!(found["pageInfo"]["hasPreviousPage"], expected.len() > PAGE, "the end of {order} {filter}");
+}
+
+/// Many of one kind, then many of another, and few of others among them.
+fn recorded(number: i64, now: DateTime<Utc>) -> Value {
+    let is_old = number >= EXECUTIONS / 2;
+    let started = now - TimeDelta::seconds(60 * (number + 1));
+    let minutes = if number % 4_000 == 7 { 24 * 60 } else { number % 50 };
+    json!({
+        "mode": if number % 3_000 == 2_999 { "CLOUD_RUN" } else { "LOCAL_RUN" },
+        "status": if is_old == (number % 500 == 499) { "COMPLETED" } else { "FAILED" },
+        "workflowId": if is_old { "old" } else { "new" },
+        "startedAt": started, "completedAt": started + TimeDelta::minutes(minutes),
+        "durationMs": if number % 4_000 == 1 { 900_000 + number } else { number % 90 * 1_000 },
+        "tokens": { "input": if number % 5_000 == 3 { 1_000_000 } else { number % 1_000 }, "output": 7 },
+        "costUsd": if number % 6_000 == 5 { "7" } else { "0" },
+    })
+}
+
+async fn fill(client: &Client, now: DateTime<Utc>) {
+    for batch in 0..EXECUTIONS / 1_000 {
+        let numbers = batch * 1_000..(batch + 1) * 1_000;
+        let batch: Vec<_> = numbers.map(|number| recorded(number, now)).collect();
+        client.record(json!(batch)).await.expect("they are fine");
+    }
+    // One that Runledger is told of long after it has completed.
+    let started = now - TimeDelta::days(100);
+    let late = client.start(json!({ "status": "RUNNING", "startedAt": started })).await;
+    let finish =
+        json!({ "id": late["id"], "status": "COMPLETED", "completedAt": started + TimeDelta::hours(1) });
+    client.finish(finish).await.expect("it is running");
+}
+
+fn cases(now: DateTime<Utc>) -> Vec<Case> {
+    let ago = move |minutes: i64| now - TimeDelta::minutes(minutes);
+    let is = |field: &'static str, value: &'static str| move |node: &Value| node[field] == value;
+    let completed = move |from: DateTime<Utc>, to: DateTime<Utc>| -> Case {
+        let filter = json!({ "completedAt": { "from": from, "to": to } });
+        (filter, Box::new(move |node| is_in(&node["completedAt"], from, to)))
+    };
+    let created =
+        move |from: DateTime<Utc>, to: DateTime<Utc>| move |node: &Value| is_in(&node["createdAt"], from, to);
+    let at_least = |field: &'static str, least: i64| move |node: &Value| number(node, field) >= least;
+    vec![
+        (json!({ "modes": ["CLOUD_RUN"] }), Box::new(is("mode", "CLOUD_RUN"))),
+        (json!({ "statuses": ["COMPLETED", "FAILED"] }), Box::new(|node| !node["status"].is_null())),
+        (json!({ "statuses": ["CANCELLED", "RUNNING"] }), Box::new(|_| false)),
+        // Many of each, few of both.
+        (
+            json!({ "statuses": ["COMPLETED"], "workflowIds": ["old"] }),
+            Box::new(move |node| is("status", "COMPLETED")(node) && is("workflowId", "old")(node)),
+        ),
+        (
+            json!({ "statuses": ["COMPLETED", "CANCELLED"], "workflowIds": ["old"] }),
+            Box::new(move |node| is("status", "COMPLETED")(node) && is("workflowId", "old")(node)),
+        ),
+        (
+            json!({ "statuses": ["FAILED"], "workflowIds": ["new"], "modes": ["LOCAL_RUN"] }),
+            Box::new(move |node| {
+                is("status", "FAILED")(node) && is("workflowId", "new")(node) && is("mode", "LOCAL_RUN")(node)
+            }),
+        ),
+        (json!({ "durationMs": { "min": 900_000 } }), Box::new(at_least("durationMs", 900_000))),
+        (json!({ "totalTokens": { "min": 1_000_000 } }), Box::new(at_least("tokens", 1_000_000))),
+        (json!({ "costUsd": { "min": "5" } }), Box::new(at_least("costUsd", 5))),
+        (
+            json!({ "costUsd": { "min": "5" }, "workflowIds": ["old"] }),
+            Box::new(move |node| at_least("costUsd", 5)(node) && is("workflowId", "old")(node)),
+        ),
+        (
+            json!({ "createdAt": { "from": ago(12_000), "to": ago(11_990) }, "workflowIds": ["old", "new"] }),
+            Box::new(created(ago(12_000), ago(11_990))),
+        ),
+        (
+            json!({ "createdAt": { "to": ago(8_000) }, "durationMs": { "min": 80_000 } }),
+            Box::new(move |node| {
+                created(DateTime::<Utc>::MIN_UTC, ago(8_000))(node) && at_least("durationMs", 80_000)(node)
+            }),
+        ),
+        completed(ago(10_010), ago(10_000)),
+        completed(ago(14_000), ago(9_000)),
+        // In which one completes that was created a day before.
+        completed(ago(10_600), ago(10_500)),
+        completed(ago(10), ago(0)),
+        // Only what completed before Runledger was told of it.
+        completed(ago(120 * 24 * 60), ago(90 * 24 * 60)),
+    ]
+}
+
+fn is_in(time: &Value, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+    time.as_str().is_some_and(|time| {
+        let time: DateTime<Utc> = time.parse().expect("it is RFC 3339");
+        from <= time && time < to
+    })
+}
+
+/// Those without one are left out by every filter.
+fn number(node: &Value, field: &str) -> i64 {
+    match field {
+        "tokens" => node["tokens"]["total"].as_i64().expect("it is a number"),
+        "costUsd" => {
+            node["costUsd"].as_str().and_then(|cost| cost.parse::<f64>().ok()).expect("it is one") as i64
+        }
+        _ => node[field].as_i64().unwrap_or(-1),
+    }
+}
+
+fn sorted(all: &[Value], order: &str) -> Vec<Value> {
+    let created = |node: &Value| node["createdAt"].as_str().map(|time| time.parse::<DateTime<Utc>>().ok());
+    let mut sorted = all.to_vec();
+    match order {
+        "NEWEST" => sorted.sort_by_key(|node| Reverse((created(node), id_of(node)))),
+        "OLDEST" => sorted.sort_by_key(|node| (created(node), id_of(node))),
+        "LONGEST" => sorted.sort_by_key(|node| Reverse((number(node, "durationMs"), id_of(node)))),
+        _ => sorted.sort_by_key(|node| Reverse((number(node, "costUsd"), id_of(node)))),
+    }
+    sorted
+}
+
+async fn everything(client: &Client) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let page = list(client, json!({ "first": 200, "after": after })).await;
+        all.extend(page["nodes"].as_array().expect("nodes are a list").iter().cloned());
+        if page["pageInfo"]["hasNextPage"] == false {
+            return all;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}
+
+async fn list(client: &Client, variables: Value) -> Value {
+    client.query(LIST, variables).await["executions"].take()
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    list["nodes"].as_array().expect("nodes are a list").iter().map(id_of).collect()
+}
