@@ -2,7 +2,10 @@
 //! only the columns that are asked for, because each value of each row costs.
 
 use entity::execution::{Column, Mode, Model, Status};
-use sea_orm::{ActiveEnum as _, DbErr, FromQueryResult, Iterable as _, QueryResult, RuntimeErr};
+use sea_orm::{DbErr, FromQueryResult, Iterable as _, QueryResult, RuntimeErr};
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 use sqlx::{ColumnIndex, Decode, Row};
 use uuid::Uuid;
 
@@ -63,6 +66,7 @@ impl Columns {
         bool: Decode<'r, R::Database>,
         i32: Decode<'r, R::Database>,
         i64: Decode<'r, R::Database>,
+        &'r str: Decode<'r, R::Database>,
         String: Decode<'r, R::Database>,
         Uuid: Decode<'r, R::Database>,
         Timestamp: Decode<'r, R::Database>,
@@ -78,10 +82,11 @@ impl Columns {
             () => {
                 row.try_get_unchecked(place())?
             };
-            ($name:ident) => {
-                $name::try_from_value(&row.try_get_unchecked(place())?)
-                    .map_err(|error| sqlx::Error::Decode(error.into()))?
-            };
+            ($name:ident) => {{
+                let word: &'r str = row.try_get_unchecked(place())?;
+                let word: StrDeserializer<'_, serde::de::value::Error> = word.into_deserializer();
+                $name::deserialize(word).map_err(|error| sqlx::Error::Decode(error.into()))?
+            }};
         }
         // In the order of the table, in which fields are evaluated.
         Ok(Model {
@@ -133,9 +138,20 @@ impl FromQueryResult for InOrder {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::Iden;
+    use sea_orm::{ActiveEnum, Iden};
+    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for status in <Status as sea_orm::Iterable>::iter() {
+            assert_eq!(json!(status), status.to_value());
+        }
+        for mode in <Mode as sea_orm::Iterable>::iter() {
+            assert_eq!(json!(mode), mode.to_value());
+        }
+    }
 
     #[test]
     fn the_columns_are_read_in_the_order_of_the_table() {

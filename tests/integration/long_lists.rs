@@ -25,15 +25,14 @@ const LIST: &str =
 type Case = (Value, Box<dyn Fn(&Value) -> bool>);
 
 async fn pages_of_a_long_history_have_exactly_what_matches(team: Team) {
-    let now = Utc::now().trunc_subsecs(0);
+    let now = runledger::clock::now().trunc_subsecs(0);
     fill(&team.owner, now).await;
     let all = everything(&team.owner).await;
     assert_eq!(all.len() as i64, EXECUTIONS + 1);
     for order in ["NEWEST", "OLDEST", "LONGEST", "COSTLIEST"] {
         let sorted = sorted(&all, order);
         for (filter, matches) in cases(now) {
-            let expected: Vec<_> =
-                sorted.iter().filter(|node| matches(node)).map(|node| id_of(node)).collect();
+            let expected: Vec<_> = sorted.iter().filter(|node| matches(node)).map(id_of).collect();
             check(&team.owner, &filter, order, &expected).await;
         }
     }
@@ -119,6 +118,7 @@ fn cases(now: DateTime<Utc>) -> Vec<Case> {
         ),
         (json!({ "durationMs": { "min": 900_000 } }), Box::new(at_least("durationMs", 900_000))),
         (json!({ "totalTokens": { "min": 1_000_000 } }), Box::new(at_least("tokens", 1_000_000))),
+        (json!({ "visualOnly": true }), Box::new(|_| false)),
         (json!({ "costUsd": { "min": "5" } }), Box::new(at_least("costUsd", 5))),
         (
             json!({ "costUsd": { "min": "5" }, "workflowIds": ["old"] }),

@@ -305,8 +305,8 @@ impl Plain for Execution {
             "projectKey" => text(C::ProjectKey, |row| row.project_key.as_deref()),
             "ownerId" => text(C::OwnerId, |row| Some(&row.owner_id)),
             "tokens" => {
-                let columns = needs(C::InputTokens).with(C::CachedInputTokens).with(C::OutputTokens);
                 let plan = selection.plan_of("TokenUsage", |field, _| TokenUsage::plain(field))?;
+                let columns = plan.columns;
                 let write = move |it: &Self, text: &mut String| plan.write(&it.tokens_used(), text);
                 Some(Part { columns, write: Box::new(write) })
             }
@@ -327,13 +327,16 @@ impl Plain for Execution {
 
 impl TokenUsage {
     fn plain(field: &str) -> Option<Part<Self>> {
-        let number =
-            |get: fn(&Self) -> BigInt| leaf(Columns::EMPTY, move |it: &Self| Some(Leaf::Number(get(it).0)));
+        use ExecutionColumn as C;
+        let number = |columns: &[C], get: fn(&Self) -> BigInt| {
+            let columns = columns.iter().fold(Columns::EMPTY, |columns, column| columns.with(*column));
+            leaf(columns, move |it: &Self| Some(Leaf::Number(get(it).0)))
+        };
         match field {
-            "input" => number(|it| it.input),
-            "cachedInput" => number(|it| it.cached_input),
-            "output" => number(|it| it.output),
-            "total" => number(|it| it.total),
+            "input" => number(&[C::InputTokens], |it| it.input),
+            "cachedInput" => number(&[C::CachedInputTokens], |it| it.cached_input),
+            "output" => number(&[C::OutputTokens], |it| it.output),
+            "total" => number(&[C::InputTokens, C::OutputTokens], |it| it.total),
             _ => None,
         }
     }

@@ -76,7 +76,7 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Option<Page<Cursor>>> {
-        let select = self.in_order_of(by.alone(filter), by, order, page).skip(rows).limit(1);
+        let select = self.in_order_of(&by.alone(filter), by, order, page).skip(rows).limit(1);
         let place = [sort_key(order), execution::Column::Id.into_expr()];
         let place: Option<(i64, Uuid)> = if is_of_creation(order) {
             let found: Vec<(Timestamp, Uuid)> = select.tuples(place).await?;
@@ -97,14 +97,14 @@ impl Reader<'_> {
     /// Those that meet the conditions of an index, in the order of the list.
     fn in_order_of(
         &self,
-        filter: Filter,
+        filter: &Filter,
         by: By,
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> ScopedSelect<'_, '_, execution::Entity> {
         let direction = reading_order(order, page);
         self.select::<execution::Entity>()
-            .filter(self.matching_by(&filter, by))
+            .filter(self.matching_by(filter, by))
             .filter(bounds(order, page))
             .order_by(sort_key(order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
@@ -140,7 +140,7 @@ impl Reader<'_> {
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
         let reach = |part: &Part| {
             let by = By::Value(*part);
-            self.in_order_of(part.alone(filter), by, order, page)
+            self.in_order_of(&part.alone(filter), by, order, page)
                 .skip(NEAR_ROWS)
                 .limit(1)
                 .value(sort_key(order))
