@@ -7,6 +7,8 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
+use crate::on_postgres;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -44,6 +46,8 @@ impl MigrationTrait for Migration {
         for exception in exceptions {
             connection.execute_unprepared(exception).await?;
         }
+        // Of what has an index of an expression PostgreSQL counts only then what there is.
+        on_postgres(manager, &["ANALYZE execution"]).await?;
         Ok(())
     }
 

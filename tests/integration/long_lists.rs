@@ -13,12 +13,16 @@ for_each_backend!(pages_of_a_long_history_have_exactly_what_matches);
 const EXECUTIONS: i64 = 15_000;
 const PAGE: usize = 20;
 
-const LIST: &str =
-    "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String, $last: Int) {
-    executions(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last) {
+const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String,
+                                 $last: Int, $before: String) {
+    executions(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
         nodes { id status mode workflowId createdAt completedAt durationMs tokens { total } costUsd }
         pageInfo { hasNextPage hasPreviousPage endCursor }
     }
+}";
+
+const COUNT: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder) {
+    executions(filter: $filter, orderBy: $order, first: 0) { totalCount pageInfo { hasNextPage } }
 }";
 
 /// A filter, and what it must let through.
@@ -38,9 +42,9 @@ async fn pages_of_a_long_history_have_exactly_what_matches(team: Team) {
     }
 }
 
-/// From both ends, and on to the third page.
+/// From both ends, on to the third page, and back from there.
 async fn check(client: &Client, filter: &Value, order: &str, expected: &[String]) {
-    let mut after = Value::Null;
+    let (mut after, mut before) = (Value::Null, None);
     for (number, page) in expected.chunks(PAGE).chain([&[][..]]).take(3).enumerate() {
         if number > 0 && after.is_null() {
             break;
@@ -49,9 +53,24 @@ async fn check(client: &Client, filter: &Value, order: &str, expected: &[String]
         let found = list(client, asked).await;
         assert_eq!(ids(&found), page, "{order} {filter}, page {number}");
         let is_last = (number + 1) * PAGE >= expected.len();
+        if number == 1 && page.len() == PAGE {
+            before = Some(found["pageInfo"]["endCursor"].clone());
+        }
         assert_eq!(found["pageInfo"]["hasNextPage"], !is_last, "{order} {filter}, page {number}");
         after = if is_last { Value::Null } else { found["pageInfo"]["endCursor"].clone() };
     }
+    if let Some(place) = before {
+        let asked = json!({ "filter": filter, "order": order, "last": PAGE, "before": place });
+        let back = list(client, asked).await;
+        assert_eq!(ids(&back), &expected[PAGE - 1..2 * PAGE - 1], "{order} {filter}, back");
+    }
+    let counted = client.query(COUNT, json!({ "filter": filter, "order": order })).await;
+    assert_eq!(counted["executions"]["totalCount"], expected.len(), "how many are {filter}");
+    assert_eq!(
+        counted["executions"]["pageInfo"]["hasNextPage"],
+        !expected.is_empty(),
+        "whether any is {filter}"
+    );
     let found = list(client, json!({ "filter": filter, "order": order, "last": PAGE })).await;
     assert_eq!(ids(&found), &expected[expected.len().saturating_sub(PAGE)..], "the end of {order} {filter}");
     assert_eq!(found["pageInfo"]["hasPreviousPage"], expected.len() > PAGE, "the end of {order} {filter}");
@@ -139,6 +158,20 @@ fn cases(now: DateTime<Utc>) -> Vec<Case> {
         // In which one completes that was created a day before.
         completed(ago(10_600), ago(10_500)),
         completed(ago(10), ago(0)),
+        // Until the end of time.
+        completed(ago(100), "9999-12-31T23:59:59Z".parse().expect("it is RFC 3339")),
+        (
+            json!({ "createdAt": { "from": ago(12_345), "to": ago(12_100) } }),
+            Box::new(created(ago(12_345), ago(12_100))),
+        ),
+        (
+            json!({ "createdAt": { "from": ago(14_000) }, "statuses": ["COMPLETED"], "modes": ["LOCAL_RUN"] }),
+            Box::new(move |node| {
+                created(ago(14_000), DateTime::<Utc>::MAX_UTC)(node)
+                    && is("status", "COMPLETED")(node)
+                    && is("mode", "LOCAL_RUN")(node)
+            }),
+        ),
         // Only what completed before Runledger was told of it.
         completed(ago(120 * 24 * 60), ago(90 * 24 * 60)),
     ]

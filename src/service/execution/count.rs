@@ -1,10 +1,13 @@
 //! How many executions match. Most of what lists are asked for is in the statistics, so that a history of any length is counted
 //! at once; the rest is counted row by row.
 
+use chrono::TimeDelta;
+
 use super::super::Service;
 use crate::auth::Viewer;
+use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Range, Status};
-use crate::domain::stats::{Figures, Span, Subject};
+use crate::domain::stats::{Figures, Span, Subject, Width, start_of};
 use crate::error::Result;
 use crate::store::{StatsOf, StatsQuery};
 
@@ -14,23 +17,49 @@ impl Service {
     /// # Errors
     /// What the store says.
     pub async fn count_executions(&self, viewer: &Viewer, filter: &Filter) -> Result<u64> {
-        let query = statistics_of(filter);
-        // While they are being counted themselves there are none.
-        let Some(query) = query.filter(|_| !matches_nothing(filter)) else {
-            return self.store.reader(viewer).count_executions(filter).await;
+        let reader = self.store.reader(viewer);
+        let Some((whole, ends)) = whole_hours(&filter.created_at) else {
+            return reader.count_executions(filter).await;
         };
+        let Some(query) = statistics_of(filter, whole) else { return reader.count_executions(filter).await };
+        // While they are being counted themselves there are none.
         let Ok(rows) = self.rows_of_statistics(viewer, &query).await else {
-            return self.store.reader(viewer).count_executions(filter).await;
+            return reader.count_executions(filter).await;
         };
         let is_counted = |mode| filter.modes.as_ref().is_none_or(|modes| modes.contains(&mode));
         let rows = rows.iter().filter(|row| is_counted(row.mode));
         let executions: i64 = rows.map(|row| counted(&row.figures, filter)).sum();
-        Ok(executions.max(0).cast_unsigned())
+        let mut executions = executions.max(0).cast_unsigned();
+        // Two at most.
+        for end in ends {
+            executions += reader.count_executions(&Filter { created_at: end, ..filter.clone() }).await?;
+        }
+        Ok(executions)
     }
 }
 
+/// The hours that are in a range as a whole, and what is left of it before and after them; `None` if there are none.
+fn whole_hours(range: &Range<Timestamp>) -> Option<(Span, Vec<Range<Timestamp>>)> {
+    let up = |time: Timestamp| {
+        let hour = start_of(Width::Hour, time);
+        if hour == time { Some(hour) } else { hour.checked_add_signed(TimeDelta::hours(1)) }
+    };
+    let (from, to) = (range.from.map(up), range.to.map(|to| start_of(Width::Hour, to)));
+    let from = match from {
+        Some(None) => return None,
+        from => from.flatten(),
+    };
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return None;
+    }
+    let before = Range { from: range.from, to: from };
+    let after = Range { from: to, to: range.to };
+    let is_cut = |range: &Range<Timestamp>| range.from != range.to;
+    Some((Span { from, to }, [before, after].into_iter().filter(is_cut).collect()))
+}
+
 /// Which statistics have those that match, whatever their mode and status; `None` if none do.
-fn statistics_of(filter: &Filter) -> Option<StatsQuery> {
+fn statistics_of(filter: &Filter, span: Span) -> Option<StatsQuery> {
     let Filter {
         ids: None,
         statuses,
@@ -41,7 +70,7 @@ fn statistics_of(filter: &Filter) -> Option<StatsQuery> {
         project_keys,
         owner_ids,
         visual_only,
-        created_at: Range { from, to },
+        created_at: _,
         completed_at: Range { from: None, to: None },
         duration_ms: Range { from: None, to: None },
         total_tokens: Range { from: None, to: None },
@@ -59,7 +88,6 @@ fn statistics_of(filter: &Filter) -> Option<StatsQuery> {
         workflow_id: one_at_most(workflow_ids.as_deref())?.cloned(),
         project_key: one_at_most(project_keys.as_deref())?.cloned(),
     };
-    let span = Span { from: *from, to: *to };
     is_told.then_some(StatsQuery { of: StatsOf::Matching(subject), mode: None, span })
 }
 
@@ -70,11 +98,6 @@ fn one_at_most<T>(values: Option<&[T]>) -> Option<Option<&T>> {
         Some([one]) => Some(Some(one)),
         Some(_) => None,
     }
-}
-
-fn matches_nothing(filter: &Filter) -> bool {
-    let Range { from, to } = filter.created_at;
-    from.zip(to).is_some_and(|(from, to)| from >= to)
 }
 
 fn counted(figures: &Figures, filter: &Filter) -> i64 {

@@ -7,6 +7,10 @@ use sea_orm::{ColumnTrait as _, Condition, EntityName as _, Iden as _};
 use crate::domain::execution::{Filter, Order, Range};
 use crate::store::scoped::Reader;
 
+/// As the indexes have them.
+pub(super) const DURATION: &str = "coalesce(duration_ms, -1)";
+const TOKENS: &str = "(input_tokens + output_tokens)";
+
 /// A condition that has an index: those of values go on in the order of creation, those of ranges do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
@@ -31,6 +35,8 @@ pub(super) enum Part {
 pub(super) enum By {
     /// Whichever it takes.
     Any,
+    /// Their keys, which something else gives.
+    Keys,
     /// That of a condition, which few meet; they are sorted.
     Few(Part),
     /// That of a condition on one value, in the order of creation.
@@ -90,6 +96,17 @@ impl Part {
         alone
     }
 
+    /// What its index is sorted by after the tenant, and after the value if it is of one.
+    pub(super) fn key(self) -> Expr {
+        match self {
+            Self::CompletedAt => C::CompletedAt.into_expr(),
+            Self::Duration => Expr::cust(DURATION),
+            Self::Tokens => Expr::cust(TOKENS),
+            Self::Cost => C::CostMicrousd.into_expr(),
+            _ => C::CreatedAt.into_expr(),
+        }
+    }
+
     /// Whether its index goes on in the order of creation.
     pub(super) fn is_of_values(self) -> bool {
         !matches!(self, Self::CreatedAt | Self::CompletedAt | Self::Duration | Self::Tokens | Self::Cost)
@@ -101,6 +118,7 @@ impl By {
     pub(super) fn has(self, part: Part) -> bool {
         match self {
             Self::Any => true,
+            Self::Keys => false,
             Self::Few(by) | Self::Value(by) => part == by || (part == Part::CreatedAt && by.is_of_values()),
             Self::Order(Order::Newest | Order::Oldest) => part == Part::CreatedAt,
             Self::Order(Order::Longest) => part == Part::Duration,
@@ -116,7 +134,7 @@ impl By {
     /// What of a filter the index has, when it is in the order of the list.
     pub(super) fn alone(self, filter: &Filter) -> Filter {
         match self {
-            Self::Any => filter.clone(),
+            Self::Any | Self::Keys => filter.clone(),
             Self::Few(part) | Self::Value(part) => part.alone(filter),
             Self::Order(Order::Newest | Order::Oldest) => Part::CreatedAt.alone(filter),
             Self::Order(Order::Longest) => Part::Duration.alone(filter),
@@ -139,12 +157,24 @@ fn qualified(column: C) -> String {
 }
 
 impl Reader<'_> {
-    /// The filter as SQL. Each list becomes one `IN`; the indexes serve the first condition, the rest are checked per row.
-    pub(in crate::store) fn matching(&self, filter: &Filter) -> Condition {
-        self.matching_by(filter, By::Any)
+    /// The filter as SQL, for those that something else has found.
+    pub(super) fn matching_of_keys(&self, filter: &Filter) -> Condition {
+        self.matching_by(filter, By::Keys)
     }
 
-    /// The same by one index.
+    /// The filter as SQL, for all that match: by the condition whose values differ most.
+    pub(super) fn matching(&self, filter: &Filter) -> Condition {
+        let by = match Part::of(filter).first() {
+            _ if filter.ids.is_some() => By::Keys,
+            _ if self.tenant_id().is_none() => By::Any,
+            _ if self.only_owner().is_some() => By::Few(Part::Owners),
+            Some((part, _)) => By::Few(*part),
+            None => By::Any,
+        };
+        self.matching_by(filter, by)
+    }
+
+    /// The filter as SQL, for rows that are found by one index. Each list becomes one `IN`.
     pub(super) fn matching_by(&self, filter: &Filter, by: By) -> Condition {
         let Filter {
             ids,
@@ -170,9 +200,8 @@ impl Reader<'_> {
         let column = |part, column| by.column(part, column);
         let created = || column(Part::CreatedAt, C::CreatedAt);
         let completed = || column(Part::CompletedAt, C::CompletedAt);
-        // As the indexes have them.
-        let duration = || by.expression(Part::Duration, "coalesce(duration_ms, -1)");
-        let tokens = || by.expression(Part::Tokens, "(input_tokens + output_tokens)");
+        let duration = || by.expression(Part::Duration, DURATION);
+        let tokens = || by.expression(Part::Tokens, TOKENS);
         let cost = || column(Part::Cost, C::CostMicrousd);
         // Those without a duration are left out.
         let shortest = (duration_ms.from.is_some() || duration_ms.to.is_some())

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use chrono::Datelike as _;
 use entity::execution;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
@@ -24,12 +25,13 @@ use crate::store::failure::failed;
 use crate::store::rows::Columns;
 use crate::store::scoped::{Reader, ScopedSelect};
 
-/// Rows next in the order of the list that are looked through first: one of fifty of them has to match, or fewer.
+/// Rows next in the order of the list that are looked through first, if a page is not larger.
 const NEAR_ROWS: u64 = 2_000;
+/// How many times as many are looked through next, when a page's part of [`SOON_FULL`] was among those.
+const NEXT_ROWS: u64 = 10;
+const SOON_FULL: u64 = 5;
 /// After this most have completed; those that took longer have an index.
 const SOON_SECONDS: i64 = 3_600;
-/// A page of which this part is there is completed by going on in the order.
-const SOON_FULL: u64 = 5;
 /// So many rows are sooner sorted than looked for in the order of the list.
 const FEW_ROWS: u64 = 7_000;
 /// The same for those that were created one after the other, which are next to each other.
@@ -45,26 +47,49 @@ impl Reader<'_> {
         columns: Columns,
     ) -> Result<Rows<ExecutionRow>> {
         let select = |by| self.history().filter(self.matching_by(filter, by));
+        let parts = Part::of(filter);
+        let nearest = self.by_nearest(filter, order);
         let sees_a_tenant = self.tenant_id().is_some() && self.only_owner().is_none();
-        if !sees_a_tenant || filter.ids.is_some() {
-            return self.page(select(By::Any), By::Any, order, page, columns).await;
+        if !sees_a_tenant || filter.ids.is_some() || nearest.has_all(&parts) {
+            return self.page(select(nearest), nearest, order, page, columns).await;
+        }
+        let mut near_rows = Ord::max(NEAR_ROWS, 4 * page.rows);
+        for _ in 0..2 {
+            let Some(far) = self.place_after(near_rows, nearest, filter, order, page).await? else {
+                return self.page(select(nearest), nearest, order, page, columns).await;
+            };
+            let near = select(nearest).filter(bounds(order, &far));
+            let rows = self.page(near, nearest, order, page, columns).await?;
+            if rows.has_more(page) {
+                return Ok(rows);
+            }
+            if rows.rows.is_empty() || (rows.rows.len() as u64) < page.rows / SOON_FULL {
+                break;
+            }
+            near_rows *= NEXT_ROWS;
+        }
+        let by = self.by_fewest(&parts, filter, order, page).await?;
+        self.page(select(by), by, order, page, columns).await
+    }
+
+    /// The index in the order of the list that has a condition, too, if there is one.
+    pub(super) fn by_nearest(&self, filter: &Filter, order: ListOrder) -> By {
+        if filter.ids.is_some() {
+            return By::Keys;
+        }
+        if self.tenant_id().is_none() {
+            return By::Any;
+        }
+        if self.only_owner().is_some() {
+            let own = Part::Owners;
+            return if is_of_creation(order) { By::Value(own) } else { By::Few(own) };
         }
         let parts = Part::of(filter);
-        let nearest = nearest(&parts, order);
-        if nearest.has_all(&parts) {
-            return self.page(select(nearest), nearest, order, page, columns).await;
+        let mut single = parts.iter().filter(|(part, values)| part.is_of_values() && *values == 1);
+        match single.next() {
+            Some((part, _)) if is_of_creation(order) => By::Value(*part),
+            _ => By::Order(order),
         }
-        let Some(far) = self.place_after(NEAR_ROWS, nearest, filter, order, page).await? else {
-            return self.page(select(nearest), nearest, order, page, columns).await;
-        };
-        let near = select(nearest).filter(bounds(order, &far));
-        let rows = self.page(near, nearest, order, page, columns).await?;
-        if rows.has_more(page) {
-            return Ok(rows);
-        }
-        let is_soon_full = rows.rows.len() as u64 * SOON_FULL >= page.rows;
-        let by = if is_soon_full { nearest } else { self.by_fewest(&parts, filter, order, page).await? };
-        self.page(select(by), by, order, page, columns).await
     }
 
     /// Where in the order of the list so many rows of an index end; `None` when there are no more.
@@ -118,11 +143,14 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<By> {
-        let count = |(part, _): &(Part, usize)| {
+        let count = |(part, values): &(Part, usize)| {
             let by = By::Few(*part);
             let meet = self.select::<execution::Entity>().filter(self.matching_by(&part.alone(filter), by));
             let has_bounds = part.is_of_values() && is_of_creation(order);
             let meet = if has_bounds { meet.filter(bounds_by(self.dialect, by, order, page)) } else { meet };
+            // In the order of its index, so that PostgreSQL does not go through the table instead.
+            let ordered = (*values == 1).then(|| part.key());
+            let meet = ordered.into_iter().fold(meet, |meet, key| meet.order_by(key, Order::Asc));
             meet.counted_to(few(*part))
         };
         // The order's own is counted by going through it.
@@ -194,8 +222,11 @@ impl Reader<'_> {
             // They were rounded.
             chrono::TimeDelta::try_seconds(longest.saturating_add(1)).unwrap_or(chrono::TimeDelta::MAX)
         };
+        // Of other years one database has no times, and the other no order of theirs.
+        let is_told = |time: &Timestamp| (0..=9_999).contains(&time.year());
         let created_from = from.and_then(|from| from.checked_sub_signed(seconds(1, SOON_SECONDS)));
-        let created_to = to.and_then(|to| to.checked_add_signed(seconds(0, 0)));
+        let created_from = created_from.filter(is_told);
+        let created_to = to.and_then(|to| to.checked_add_signed(seconds(0, 0))).filter(is_told);
         let mut bounded = filter.clone();
         let Range { from, to } = filter.created_at;
         bounded.created_at.from = from.into_iter().chain(created_from).reduce(Ord::max);
@@ -206,13 +237,4 @@ impl Reader<'_> {
 
 fn few(part: Part) -> u64 {
     if part == Part::CreatedAt { FEW_NEIGHBOURS } else { FEW_ROWS }
-}
-
-/// The index in the order of the list that has a condition, too, if there is one.
-fn nearest(parts: &[(Part, usize)], order: ListOrder) -> By {
-    let mut single = parts.iter().filter(|(part, values)| part.is_of_values() && *values == 1);
-    match single.next() {
-        Some((part, _)) if is_of_creation(order) => By::Value(*part),
-        _ => By::Order(order),
-    }
 }

@@ -4,7 +4,7 @@ use entity::execution;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, Condition, Order};
 
-use super::filter::By;
+use super::filter::{By, DURATION};
 use crate::clock::Timestamp;
 use crate::domain::execution::Order as ListOrder;
 use crate::domain::page::{Cursor, Direction, Page};
@@ -61,8 +61,8 @@ pub(super) fn is_of_creation(order: ListOrder) -> bool {
 pub(super) fn sort_key(order: ListOrder) -> Expr {
     match order {
         ListOrder::Newest | ListOrder::Oldest => execution::Column::CreatedAt.into_expr(),
-        // As the index has it; a bound parameter would hide that they are the same.
-        ListOrder::Longest => Expr::cust("coalesce(duration_ms, -1)"),
+        // A bound parameter would hide that it is the same.
+        ListOrder::Longest => Expr::cust(DURATION),
         ListOrder::Costliest => execution::Column::CostMicrousd.into_expr(),
     }
 }

@@ -61,7 +61,7 @@ impl Reader<'_> {
         let rows = self
             .select::<execution::Entity>()
             .filter(of_executions(execution::Column::TenantId, execution::Column::Id, keys))
-            .filter(self.matching(filter))
+            .filter(self.matching_of_keys(filter))
             .all()
             .await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
@@ -83,7 +83,7 @@ impl Reader<'_> {
             return self.page_of_matching(filter, order, page, columns).await;
         };
         let rest = Filter { words: None, ..Filter::clone(filter) };
-        let select = || self.history().filter(self.matching(&rest));
+        let select = || self.history().filter(self.matching_of_keys(&rest));
         let sought = Sought { words, page, order, created_at: &filter.created_at };
         let hits = self.hits_of_page(|| select().filter(bounds(order, page)), &sought).await?;
         if let Some(Hits { among, there_are_more }) = hits {
@@ -91,13 +91,15 @@ impl Reader<'_> {
                 Some(among) => select().by_its_keys().filter(among),
                 None => select().filter(Expr::val(false)),
             };
-            let rows = self.page(hits, By::Any, order, page, columns).await?;
+            let rows = self.page(hits, By::Keys, order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
                 return Ok(rows);
             }
             // Some of them were deleted in between.
         }
-        self.page(select().filter(self.has_words(words)), By::Any, order, page, columns).await
+        let by = self.by_nearest(&rest, order);
+        let select = self.history().filter(self.matching_by(&rest, by)).filter(self.has_words(words));
+        self.page(select, by, order, page, columns).await
     }
 
     /// A page of those that wait or run, newest first, some columns of it.
