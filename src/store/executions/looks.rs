@@ -9,16 +9,15 @@ use std::borrow::Cow;
 
 use chrono::Datelike as _;
 use entity::execution;
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
-use uuid::Uuid;
 
 use super::ExecutionRow;
 use super::filter::{By, Part};
 use super::order::{bounds, bounds_by, is_of_creation, reading_order, sort_key};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, Range};
-use crate::domain::page::{Cursor, Direction, Page, Rows};
+use crate::domain::page::{Cursor, Page, Rows};
 use crate::error::Result;
 use crate::store::dialect::Exceeding;
 use crate::store::failure::failed;
@@ -55,11 +54,15 @@ impl Reader<'_> {
         }
         let mut near_rows = Ord::max(NEAR_ROWS, 4 * page.rows);
         for _ in 0..2 {
-            let Some(far) = self.place_after(near_rows, nearest, filter, order, page).await? else {
+            let Some(far) = self.key_after(near_rows, nearest, filter, order, page).await? else {
                 return self.page(select(nearest), nearest, order, page, columns).await;
             };
-            let near = select(nearest).filter(bounds(order, &far));
-            let rows = self.page(near, nearest, order, page, columns).await?;
+            // Without those that have the same key, which may be all there are.
+            let near = match reading_order(order, page) {
+                Order::Asc => sort_key(order).lt(far),
+                _ => sort_key(order).gt(far),
+            };
+            let rows = self.page(select(nearest).filter(near), nearest, order, page, columns).await?;
             if rows.has_more(page) {
                 return Ok(rows);
             }
@@ -92,31 +95,23 @@ impl Reader<'_> {
         }
     }
 
-    /// Where in the order of the list so many rows of an index end; `None` when there are no more.
-    async fn place_after(
+    /// The key in the order of the list that comes after so many rows of an index; `None` when there are no more.
+    async fn key_after(
         &self,
         rows: u64,
         by: By,
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
-    ) -> Result<Option<Page<Cursor>>> {
+    ) -> Result<Option<Expr>> {
         let select = self.in_order_of(&by.alone(filter), by, order, page).skip(rows).limit(1);
-        let place = [sort_key(order), execution::Column::Id.into_expr()];
-        let place: Option<(i64, Uuid)> = if is_of_creation(order) {
-            let found: Vec<(Timestamp, Uuid)> = select.tuples(place).await?;
-            found.first().map(|(key, id)| (key.timestamp_micros(), *id))
+        if is_of_creation(order) {
+            let keys: Vec<Timestamp> = select.tuples([sort_key(order)]).await?;
+            Ok(keys.first().map(|key| Expr::val(*key)))
         } else {
-            select.tuples(place).await?.pop()
-        };
-        Ok(place.map(|(key, id)| {
-            let end = Some(Cursor { order: ' ', key, id });
-            let (after, before) = match page.direction {
-                Direction::Forward => (None, end),
-                Direction::Backward => (end, None),
-            };
-            Page { after, before, ..*page }
-        }))
+            let keys: Vec<i64> = select.tuples([sort_key(order)]).await?;
+            Ok(keys.first().map(|key| Expr::val(*key)))
+        }
     }
 
     /// Those that meet the conditions of an index, in the order of the list.
