@@ -8,7 +8,21 @@ const DECIMALS: usize = 6;
 
 /// Writes micro-dollars as dollars: `4250` is `0.004250`.
 pub fn to_decimal(microusd: i64) -> String {
-    format!("{}.{:06}", microusd / MICROS_PER_DOLLAR, microusd % MICROS_PER_DOLLAR)
+    let mut text = String::with_capacity(16);
+    write_decimal(microusd, &mut text);
+    text
+}
+
+/// The same into a text.
+pub fn write_decimal(microusd: i64, text: &mut String) {
+    if microusd < 0 {
+        text.push('-');
+    }
+    let (micros, per_dollar) = (microusd.unsigned_abs(), MICROS_PER_DOLLAR.unsigned_abs());
+    text.push_str(itoa::Buffer::new().format(micros / per_dollar));
+    text.push('.');
+    // With a digit before them they have their zeros.
+    text.push_str(&itoa::Buffer::new().format(per_dollar + micros % per_dollar)[1..]);
 }
 
 /// Reads dollars such as `0.004250`, `3` or `.5`: not negative, at most six decimals, at most [`COST_MICROUSD_MAX`].
@@ -46,6 +60,9 @@ mod tests {
         }
         assert_eq!(to_decimal(4_250), "0.004250");
         assert_eq!(to_decimal(12_000_001), "12.000001");
+        assert_eq!(to_decimal(0), "0.000000");
+        assert_eq!(to_decimal(-4_250), "-0.004250");
+        assert_eq!(to_decimal(i64::MIN), "-9223372036854.775808");
     }
 
     #[test]

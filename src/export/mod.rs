@@ -8,6 +8,8 @@ mod csv;
 mod json;
 mod read;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::Stream;
 
@@ -36,7 +38,7 @@ pub fn stream(store: Store, viewer: Viewer, export: Export) -> impl Stream<Item 
 
 /// An execution, and the large values that were asked for.
 struct Record {
-    row: ExecutionRow,
+    row: Arc<ExecutionRow>,
     large: PayloadChange,
 }
 

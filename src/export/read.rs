@@ -1,6 +1,7 @@
 //! Reading what is exported, a batch ahead of what is written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use uuid::Uuid;
@@ -53,8 +54,8 @@ async fn parts(
     store: &Store,
     viewer: &Viewer,
     export: &Export,
-    rows: Vec<ExecutionRow>,
-) -> Result<Vec<Vec<ExecutionRow>>> {
+    rows: Vec<Arc<ExecutionRow>>,
+) -> Result<Vec<Vec<Arc<ExecutionRow>>>> {
     if !export.with.any() || rows.is_empty() {
         return Ok(vec![rows]);
     }
@@ -83,18 +84,18 @@ async fn with_large_values(
     store: &Store,
     viewer: &Viewer,
     export: &Export,
-    rows: Vec<ExecutionRow>,
+    rows: Vec<Arc<ExecutionRow>>,
 ) -> Result<Vec<Record>> {
     let mut large: HashMap<Uuid, PayloadChange> = if export.with.any() && !rows.is_empty() {
         store.reader(viewer).several_large_values(export.with, &keys(&rows)).await?
     } else {
         HashMap::new()
     };
-    let record = |row: ExecutionRow| Record { large: large.remove(&row.id).unwrap_or_default(), row };
+    let record = |row: Arc<ExecutionRow>| Record { large: large.remove(&row.id).unwrap_or_default(), row };
     Ok(rows.into_iter().map(record).collect())
 }
 
-fn keys(rows: &[ExecutionRow]) -> Vec<(String, Uuid)> {
+fn keys(rows: &[Arc<ExecutionRow>]) -> Vec<(String, Uuid)> {
     rows.iter().map(|row| (row.tenant_id.clone(), row.id)).collect()
 }
 

@@ -194,8 +194,8 @@ impl Leaf<'_> {
             }
             Self::Text(word) | Self::Word(word) => quote(word, text),
             Self::Id(id) => quote(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()), text),
-            Self::Time(time) => quote(&time.to_text(), text),
-            Self::Decimal(decimal) => quote(&decimal.to_text(), text),
+            Self::Time(time) => quoted(text, |text| time.write_to(text)),
+            Self::Decimal(decimal) => quoted(text, |text| decimal.write_to(text)),
             Self::Number(number) => text.push_str(itoa::Buffer::new().format(number)),
         }
     }
@@ -207,8 +207,12 @@ pub(super) fn word<E: EnumType>(value: E) -> Option<Leaf<'static>> {
 }
 
 fn quote(word: &str, text: &mut String) {
+    quoted(text, |text| text.push_str(word));
+}
+
+fn quoted(text: &mut String, write: impl FnOnce(&mut String)) {
     text.push('"');
-    text.push_str(word);
+    write(text);
     text.push('"');
 }
 

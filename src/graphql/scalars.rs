@@ -2,7 +2,7 @@
 
 use async_graphql::{InputValueError, InputValueResult, Name, Number, Scalar, ScalarType, Value};
 use async_graphql_value::RAW_VALUE_TOKEN;
-use chrono::SecondsFormat;
+use chrono::{Datelike as _, SecondsFormat, Timelike as _};
 
 use crate::clock::Timestamp;
 use crate::domain::limits::JSON_DEPTH_MAX;
@@ -36,10 +36,38 @@ impl DateTime {
         self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
     }
 
+    /// The same into a text, in a third of the time: lists have thousands of them.
+    pub fn write_to(self, text: &mut String) {
+        let Self(time) = self;
+        let (year, micros) = (time.year(), time.nanosecond() / 1_000);
+        let is_usual = (0..=9_999).contains(&year) && micros < 1_000_000 && time.nanosecond() % 1_000 == 0;
+        if !is_usual {
+            return text.push_str(&self.to_text());
+        }
+        // With a digit before them they have their zeros.
+        let mut digits = itoa::Buffer::new();
+        let date = digits.format(100_000_000 + year.unsigned_abs() * 10_000 + time.month() * 100 + time.day());
+        let (year, month, day) = (&date[1..5], &date[5..7], &date[7..]);
+        for part in [year, "-", month, "-", day, "T"] {
+            text.push_str(part);
+        }
+        let clock = digits.format(1_000_000 + time.hour() * 10_000 + time.minute() * 100 + time.second());
+        for part in [&clock[1..3], ":", &clock[3..5], ":", &clock[5..]] {
+            text.push_str(part);
+        }
+        if micros > 0 {
+            let fraction = digits.format(1_000_000 + micros);
+            let fraction = if micros.is_multiple_of(1_000) { &fraction[1..4] } else { &fraction[1..] };
+            text.push('.');
+            text.push_str(fraction);
+        }
+        text.push('Z');
+    }
+
     /// A time with a four-digit year: what RFC 3339 can write and both databases keep.
     pub fn from_micros(micros: i64) -> Option<Self> {
         let time = Timestamp::from_timestamp_micros(micros)?;
-        (0..=9999).contains(&chrono::Datelike::year(&time)).then_some(Self(time))
+        (0..=9999).contains(&time.year()).then_some(Self(time))
     }
 }
 
@@ -96,6 +124,11 @@ impl Decimal {
     /// As it is written.
     pub fn to_text(self) -> String {
         money::to_decimal(self.micros)
+    }
+
+    /// The same into a text.
+    pub fn write_to(self, text: &mut String) {
+        money::write_decimal(self.micros, text);
     }
 }
 
@@ -164,5 +197,22 @@ fn depth(value: &Value) -> usize {
         Value::List(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
         Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_into_a_text_as_it_is_by_itself() {
+        let seconds = [-62_167_219_200, -1, 0, 951_782_400, 1_785_000_000, 253_402_300_799, 253_402_300_800];
+        let nanos = [0, 1_000, 125_000_000, 120_000, 999_999_000, 7, 1_500_000_000];
+        for time in seconds.iter().flat_map(|seconds| nanos.map(|nanos| (*seconds, nanos))) {
+            let Some(time) = Timestamp::from_timestamp(time.0, time.1).map(DateTime) else { continue };
+            let mut text = String::new();
+            time.write_to(&mut text);
+            assert_eq!(text, time.to_text());
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What is deleted is listed when a viewer asks for it, under their scope; the job only works the list off.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -170,13 +171,13 @@ impl Store {
         let last = found.rows.last().map(|row| (row.created_at.timestamp_micros(), row.id));
         let rest = Search { after: last.or(search.after), ..search };
         deletion.matched += found.rows.len() as i64;
-        let item = |row: ExecutionRow| deletion_item::ActiveModel {
+        let item = |row: &Arc<ExecutionRow>| deletion_item::ActiveModel {
             deletion_id: Set(deletion.id),
-            tenant_id: Set(row.tenant_id),
+            tenant_id: Set(row.tenant_id.clone()),
             execution_id: Set(row.id),
             created_at: Set(row.created_at),
         };
-        let items = found.rows.into_iter().map(item).collect();
+        let items = found.rows.iter().map(item).collect();
         insert_many::<deletion_item::Entity>(&tx, items, None).await.map_err(failed)?;
         tx.save_deletion_row(deletion.clone()).await?;
         let rest = Some(&rest).filter(|_| !is_complete);

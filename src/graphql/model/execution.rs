@@ -92,7 +92,10 @@ impl Execution {
 
     /// Those of a page, in its order.
     pub(in crate::graphql) fn page(rows: Vec<ExecutionRow>) -> Vec<Self> {
-        let rows: Vec<_> = rows.into_iter().map(Arc::new).collect();
+        Self::shared(rows.into_iter().map(Arc::new).collect())
+    }
+
+    fn shared(rows: Vec<Arc<ExecutionRow>>) -> Vec<Self> {
         let siblings = Arc::new(Siblings::of(rows.clone()));
         rows.into_iter().map(|row| Self { row, siblings: Arc::clone(&siblings) }).collect()
     }
@@ -382,9 +385,9 @@ impl ExecutionConnection {
         Ok(Self::of(rows, order, Counted::Active))
     }
 
-    fn of(rows: Rows<ExecutionRow>, order: Order, counted: Counted) -> Self {
+    fn of(rows: Rows<Arc<ExecutionRow>>, order: Order, counted: Counted) -> Self {
         let page_info = PageInfo::of(&rows, |row| cursor(order, row));
-        Self { executions: Execution::page(rows.rows), page_info, order, counted }
+        Self { executions: Execution::shared(rows.rows), page_info, order, counted }
     }
 }
 

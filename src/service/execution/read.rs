@@ -1,6 +1,7 @@
 //! Reading executions.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -48,7 +49,7 @@ impl Service {
         order: Order,
         page: &Page<Cursor>,
         columns: Columns,
-    ) -> Result<Rows<ExecutionRow>> {
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
         self.store.reader(viewer).list_executions(filter, order, page, columns).await
     }
 
@@ -61,7 +62,7 @@ impl Service {
         viewer: &Viewer,
         page: &Page<Cursor>,
         columns: Columns,
-    ) -> Result<Rows<ExecutionRow>> {
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
         self.store.reader(viewer).list_active_executions(page, columns).await
     }
 

@@ -6,6 +6,7 @@
 //! counted how many meet each condition, both only so far.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::Datelike as _;
 use entity::execution;
@@ -44,7 +45,7 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
-    ) -> Result<Rows<ExecutionRow>> {
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
         let select = |by| self.history().filter(self.matching_by(filter, by));
         let parts = Part::of(filter);
         let nearest = self.by_nearest(filter, order);

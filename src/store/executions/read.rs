@@ -1,6 +1,7 @@
 //! Reading executions: by id, in lists, counted, with their large values.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use entity::{execution, execution_payload};
 use sea_orm::sea_query::Expr;
@@ -77,7 +78,7 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
-    ) -> Result<Rows<ExecutionRow>> {
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
         let filter = &self.with_creation_bounded(filter).await?;
         let Some(words) = &filter.words else {
             return self.page_of_matching(filter, order, page, columns).await;
@@ -110,7 +111,7 @@ impl Reader<'_> {
         &self,
         page: &Page<Cursor>,
         columns: Columns,
-    ) -> Result<Rows<ExecutionRow>> {
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
         self.page(self.active(), By::Any, ListOrder::Newest, page, columns).await
     }
 
@@ -304,14 +305,15 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
-    ) -> Result<Rows<ExecutionRow>> {
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
         let direction = reading_order(order, page);
         let select = select
             .filter(bounds_by(self.dialect, by, order, page))
             .order_by(sort_key_by(self.dialect, by, order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
             .limit(page.rows + 1);
-        let rows = select.all_of(columns.selected(), |row| columns.read(row)).await?;
+        // They are large to be moved.
+        let rows = select.all_of(columns.selected(), |row| columns.read(row).map(Arc::new)).await?;
         Ok(Rows::from_read(rows, page))
     }
 }
