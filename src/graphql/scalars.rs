@@ -46,7 +46,8 @@ impl DateTime {
         }
         // With a digit before them they have their zeros.
         let mut digits = itoa::Buffer::new();
-        let date = digits.format(100_000_000 + year.unsigned_abs() * 10_000 + time.month() * 100 + time.day());
+        let date =
+            digits.format(100_000_000 + year.unsigned_abs() * 10_000 + time.month() * 100 + time.day());
         let (year, month, day) = (&date[1..5], &date[5..7], &date[7..]);
         for part in [year, "-", month, "-", day, "T"] {
             text.push_str(part);

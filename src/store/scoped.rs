@@ -8,9 +8,9 @@ use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait as _, IntoCondition, LockType, Query, SelectStatement, UnionType,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait as _, DbErr, EntityTrait, FromQueryResult, Iden as _, Iterable as _, Order,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder, QueryResult, QuerySelect as _, QueryTrait as _,
-    Select, Statement, TryGetableMany, Value,
+    ColumnTrait, Condition, ConnectionTrait as _, DbErr, EntityTrait, FromQueryResult, Iden as _,
+    Iterable as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder, QueryResult, QuerySelect as _,
+    QueryTrait as _, Select, Statement, TryGetableMany, Value,
 };
 use uuid::Uuid;
 
@@ -382,8 +382,7 @@ fn union<E: Owned>(
     selects: Vec<ScopedSelect<'_, '_, E>>,
     columns: &(impl IntoIterator<Item = E::Column> + Clone),
 ) -> Option<SelectStatement> {
-    let mut queries =
-        selects.into_iter().map(|select| select.scoped().columns(columns.clone()).into_query());
+    let mut queries = selects.into_iter().map(|select| select.scoped().columns(columns.clone()).into_query());
     let first = queries.next()?;
     let mut rest = queries.peekable();
     if rest.peek().is_none() {

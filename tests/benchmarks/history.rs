@@ -47,6 +47,10 @@ const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $af
 const COUNT: &str =
     "query ($filter: ExecutionFilter) { executions(filter: $filter, first: 1) { totalCount } }";
 
+/// Of a code agent whose executions are shorter than all others.
+const OF_AGENT: &str = "query ($order: ExecutionOrder, $filter: ExecutionFilter) { codeAgents(first: 1) { nodes {
+    executions(orderBy: $order, filter: $filter, first: 50) { nodes { id name status createdAt durationMs costUsd } } } } }";
+
 const STATS: &str = "query ($filter: StatsFilter) { stats(filter: $filter) {
     totalExecutions successRate p50: durationMs(quantile: 0.5) p95: durationMs(quantile: 0.95) p99: durationMs(quantile: 0.99) } }";
 
@@ -83,7 +87,8 @@ async fn filled(backend: Backend, executions: usize) -> Team {
     let server = Server::builder(backend).await.env("RUNLEDGER_DELETION_PERMILLE", "5").start().await;
     let team = Team::of(&server);
     let now = runledger::clock::now();
-    let templates: Vec<_> = (0..TEMPLATES).map(|number| template(number, now)).collect();
+    let agent = team.owner.new_code_agent("quick", "{}").await;
+    let templates: Vec<_> = (0..TEMPLATES).map(|number| template(number, now, &agent)).collect();
     team.owner.record(json!(templates)).await.expect("they are fine");
     if executions > TEMPLATES {
         assert!(server.terminate().await.success(), "it stops");
@@ -101,8 +106,9 @@ async fn filled(backend: Backend, executions: usize) -> Team {
     team.after_a_restart()
 }
 
-fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
+fn template(number: usize, now: runledger::clock::Timestamp, agent: &Value) -> Value {
     let group = number % 10;
+    let is_quick = group == 4 && !agent.is_null();
     let started = now - chrono::TimeDelta::milliseconds(number as i64 * 3_600);
     json!({
         "id": runledger::clock::new_id().to_string(), "name": format!("nightly build {number}"), "mode": "LOCAL_RUN",
@@ -111,7 +117,8 @@ fn template(number: usize, now: runledger::clock::Timestamp) -> Value {
         "inputs": { "branch": "main", "number": number, "prompt": "build the shop and tell what is missing" },
         "result": { "files": number % 90, "note": if number == 500 { "zanzibar" } else { "all is well" } },
         "error": (number.is_multiple_of(7)).then_some("the compiler gave up at line 12"),
-        "durationMs": 50 + (number * number) % 90_000, "costUsd": "0.012500", "tokens": { "input": number, "output": 7 },
+        "durationMs": if is_quick { number % 50 } else { 50 + (number * number) % 90_000 },
+        "codeAgentId": is_quick.then_some(agent), "costUsd": "0.012500", "tokens": { "input": number, "output": 7 },
         "startedAt": started, "completedAt": started,
     })
 }
@@ -252,6 +259,13 @@ async fn requests(small: &Client, large: &Client) {
         ("how many of 30 days", COUNT, by(json!({ "createdAt": { "from": ago(30) } }))),
         ("longest", LIST, json!({ "order": "LONGEST" })),
         ("costliest", LIST, json!({ "order": "COSTLIEST" })),
+        ("longest of a quick agent", OF_AGENT, json!({ "order": "LONGEST" })),
+        ("costliest of an agent", OF_AGENT, json!({ "order": "COSTLIEST" })),
+        (
+            "its longest failures",
+            OF_AGENT,
+            json!({ "order": "LONGEST", "filter": { "statuses": ["FAILED"] } }),
+        ),
         ("word in all", LIST, by(json!({ "search": "nightly" }))),
         ("word in a seventh", LIST, by(json!({ "search": "compiler" }))),
         ("word in a thousandth", LIST, by(json!({ "search": "zanzibar" }))),
@@ -335,7 +349,7 @@ async fn requests(small: &Client, large: &Client) {
     let mut waits = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS / 10 {
         for (client, times) in [small, large].into_iter().zip(&mut waits) {
-            let new = || (0..1_000).map(|number| template(number, now)).collect::<Vec<_>>();
+            let new = || (0..1_000).map(|number| template(number, now, &Value::Null)).collect::<Vec<_>>();
             let record = async || client.record(json!(new())).await.expect("they are fine");
             tokio::join!(record(), record(), record(), record());
             let began = Instant::now();

@@ -16,7 +16,7 @@ const PAGE: usize = 20;
 const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String,
                                  $last: Int, $before: String) {
     executions(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
-        nodes { id status mode workflowId createdAt completedAt durationMs tokens { total } costUsd }
+        nodes { id status mode workflowId createdAt completedAt durationMs tokens { total } costUsd codeAgent { id } }
         pageInfo { hasNextPage hasPreviousPage endCursor }
     }
 }";
@@ -30,12 +30,14 @@ type Case = (Value, Box<dyn Fn(&Value) -> bool>);
 
 async fn pages_of_a_long_history_have_exactly_what_matches(team: Team) {
     let now = runledger::clock::now().trunc_subsecs(0);
-    fill(&team.owner, now).await;
+    let agent = team.owner.new_code_agent("quick", "{}").await;
+    let agent = agent.as_str().expect("it has an id");
+    fill(&team.owner, agent, now).await;
     let all = everything(&team.owner).await;
     assert_eq!(all.len() as i64, EXECUTIONS + 1);
     for order in ["NEWEST", "OLDEST", "LONGEST", "COSTLIEST"] {
         let sorted = sorted(&all, order);
-        for (filter, matches) in cases(now) {
+        for (filter, matches) in cases(agent, now) {
             let expected: Vec<_> = sorted.iter().filter(|node| matches(node)).map(id_of).collect();
             check(&team.owner, &filter, order, &expected).await;
         }
@@ -76,26 +78,36 @@ async fn check(client: &Client, filter: &Value, order: &str, expected: &[String]
     assert_eq!(found["pageInfo"]["hasPreviousPage"], expected.len() > PAGE, "the end of {order} {filter}");
 }
 
-/// Many of one kind, then many of another, and few of others among them.
-fn recorded(number: i64, now: DateTime<Utc>) -> Value {
+/// Many of one kind, then many of another, and few of others among them. Those of the code agent are shorter than others.
+fn recorded(number: i64, agent: &str, now: DateTime<Utc>) -> Value {
     let is_old = number >= EXECUTIONS / 2;
+    let is_of_agent = number % 2 == 0;
     let started = now - TimeDelta::seconds(60 * (number + 1));
     let minutes = if number % 4_000 == 7 { 24 * 60 } else { number % 50 };
     json!({
         "mode": if number % 3_000 == 2_999 { "CLOUD_RUN" } else { "LOCAL_RUN" },
         "status": if is_old == (number % 500 == 499) { "COMPLETED" } else { "FAILED" },
+        "codeAgentId": is_of_agent.then_some(agent),
         "workflowId": if is_old { "old" } else { "new" },
         "startedAt": started, "completedAt": started + TimeDelta::minutes(minutes),
-        "durationMs": if number % 4_000 == 1 { 900_000 + number } else { number % 90 * 1_000 },
+        "durationMs": match number {
+            _ if number % 4_000 == 1 => 900_000 + number,
+            _ if is_of_agent => number % 70,
+            _ => number % 90 * 1_000,
+        },
         "tokens": { "input": if number % 5_000 == 3 { 1_000_000 } else { number % 1_000 }, "output": 7 },
-        "costUsd": if number % 6_000 == 5 { "7" } else { "0" },
+        "costUsd": match number % 6_000 {
+            4 => "3",
+            5 => "7",
+            _ => "0",
+        },
     })
 }
 
-async fn fill(client: &Client, now: DateTime<Utc>) {
+async fn fill(client: &Client, agent: &str, now: DateTime<Utc>) {
     for batch in 0..EXECUTIONS / 1_000 {
         let numbers = batch * 1_000..(batch + 1) * 1_000;
-        let batch: Vec<_> = numbers.map(|number| recorded(number, now)).collect();
+        let batch: Vec<_> = numbers.map(|number| recorded(number, agent, now)).collect();
         client.record(json!(batch)).await.expect("they are fine");
     }
     // One that Runledger is told of long after it has completed.
@@ -106,7 +118,8 @@ async fn fill(client: &Client, now: DateTime<Utc>) {
     client.finish(finish).await.expect("it is running");
 }
 
-fn cases(now: DateTime<Utc>) -> Vec<Case> {
+fn cases(agent: &str, now: DateTime<Utc>) -> Vec<Case> {
+    let of_agent = |node: &Value| !node["codeAgent"].is_null();
     let ago = move |minutes: i64| now - TimeDelta::minutes(minutes);
     let is = |field: &'static str, value: &'static str| move |node: &Value| node[field] == value;
     let completed = move |from: DateTime<Utc>, to: DateTime<Utc>| -> Case {
@@ -117,6 +130,19 @@ fn cases(now: DateTime<Utc>) -> Vec<Case> {
         move |from: DateTime<Utc>, to: DateTime<Utc>| move |node: &Value| is_in(&node["createdAt"], from, to);
     let at_least = |field: &'static str, least: i64| move |node: &Value| number(node, field) >= least;
     vec![
+        (json!({ "codeAgentIds": [agent] }), Box::new(of_agent)),
+        (
+            json!({ "codeAgentIds": [agent], "durationMs": { "min": 5, "max": 60 } }),
+            Box::new(move |node| of_agent(node) && (5..=60).contains(&number(node, "durationMs"))),
+        ),
+        (
+            json!({ "codeAgentIds": [agent], "statuses": ["COMPLETED"], "costUsd": { "max": "5" } }),
+            Box::new(move |node| of_agent(node) && is("status", "COMPLETED")(node)),
+        ),
+        (
+            json!({ "codeAgentIds": [agent], "createdAt": { "from": ago(12_000), "to": ago(8_000) } }),
+            Box::new(move |node| of_agent(node) && created(ago(12_000), ago(8_000))(node)),
+        ),
         (json!({ "modes": ["CLOUD_RUN"] }), Box::new(is("mode", "CLOUD_RUN"))),
         (json!({ "statuses": ["COMPLETED", "FAILED"] }), Box::new(|node| !node["status"].is_null())),
         (json!({ "statuses": ["CANCELLED", "RUNNING"] }), Box::new(|_| false)),

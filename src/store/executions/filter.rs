@@ -11,7 +11,8 @@ use crate::store::scoped::Reader;
 pub(super) const DURATION: &str = "coalesce(duration_ms, -1)";
 const TOKENS: &str = "(input_tokens + output_tokens)";
 
-/// A condition that has an index: those of values go on in the order of creation, those of ranges do not.
+/// A condition that has an index: those of values go on in the order of creation, and that of code agents in any order of lists;
+/// those of ranges do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Statuses,
@@ -39,8 +40,8 @@ pub(super) enum By {
     Keys,
     /// That of a condition, which few meet; they are sorted.
     Few(Part),
-    /// That of a condition on one value, in the order of creation.
-    Value(Part),
+    /// That of a condition on one value, in an order in which it goes on.
+    Value(Part, Order),
     /// That of the list's order.
     Order(Order),
 }
@@ -75,25 +76,38 @@ impl Part {
     /// A filter of this alone. With the time of creation, where the index goes on in its order.
     pub(super) fn alone(self, filter: &Filter) -> Filter {
         let mut alone = Filter::default();
-        match self {
-            Self::Statuses => alone.statuses.clone_from(&filter.statuses),
-            Self::Modes => alone.modes.clone_from(&filter.modes),
-            Self::CodeAgents => alone.code_agent_ids.clone_from(&filter.code_agent_ids),
-            Self::Workflows => alone.workflow_ids.clone_from(&filter.workflow_ids),
-            Self::WorkflowRuns => alone.workflow_run_ids.clone_from(&filter.workflow_run_ids),
-            Self::Projects => alone.project_keys.clone_from(&filter.project_keys),
-            Self::Owners => alone.owner_ids.clone_from(&filter.owner_ids),
-            Self::Visual => alone.visual_only = filter.visual_only,
-            Self::CreatedAt => {}
-            Self::CompletedAt => alone.completed_at.clone_from(&filter.completed_at),
-            Self::Duration => alone.duration_ms.clone_from(&filter.duration_ms),
-            Self::Tokens => alone.total_tokens.clone_from(&filter.total_tokens),
-            Self::Cost => alone.cost_microusd.clone_from(&filter.cost_microusd),
-        }
-        if self.is_of_values() || self == Self::CreatedAt {
-            alone.created_at.clone_from(&filter.created_at);
+        self.copy(filter, &mut alone);
+        if self.is_of_values() {
+            Self::CreatedAt.copy(filter, &mut alone);
         }
         alone
+    }
+
+    fn copy(self, from: &Filter, to: &mut Filter) {
+        match self {
+            Self::Statuses => to.statuses.clone_from(&from.statuses),
+            Self::Modes => to.modes.clone_from(&from.modes),
+            Self::CodeAgents => to.code_agent_ids.clone_from(&from.code_agent_ids),
+            Self::Workflows => to.workflow_ids.clone_from(&from.workflow_ids),
+            Self::WorkflowRuns => to.workflow_run_ids.clone_from(&from.workflow_run_ids),
+            Self::Projects => to.project_keys.clone_from(&from.project_keys),
+            Self::Owners => to.owner_ids.clone_from(&from.owner_ids),
+            Self::Visual => to.visual_only = from.visual_only,
+            Self::CreatedAt => to.created_at.clone_from(&from.created_at),
+            Self::CompletedAt => to.completed_at.clone_from(&from.completed_at),
+            Self::Duration => to.duration_ms.clone_from(&from.duration_ms),
+            Self::Tokens => to.total_tokens.clone_from(&from.total_tokens),
+            Self::Cost => to.cost_microusd.clone_from(&from.cost_microusd),
+        }
+    }
+
+    /// The condition on what an order is of.
+    fn of_order(order: Order) -> Self {
+        match order {
+            Order::Newest | Order::Oldest => Self::CreatedAt,
+            Order::Longest => Self::Duration,
+            Order::Costliest => Self::Cost,
+        }
     }
 
     /// What its index is sorted by after the tenant, and after the value if it is of one.
@@ -111,6 +125,11 @@ impl Part {
     pub(super) fn is_of_values(self) -> bool {
         !matches!(self, Self::CreatedAt | Self::CompletedAt | Self::Duration | Self::Tokens | Self::Cost)
     }
+
+    /// Whether it has an index that goes on in this order.
+    pub(super) fn goes_on_in(self, order: Order) -> bool {
+        self == Self::CodeAgents || (self.is_of_values() && Self::of_order(order) == Self::CreatedAt)
+    }
 }
 
 impl By {
@@ -119,10 +138,9 @@ impl By {
         match self {
             Self::Any => true,
             Self::Keys => false,
-            Self::Few(by) | Self::Value(by) => part == by || (part == Part::CreatedAt && by.is_of_values()),
-            Self::Order(Order::Newest | Order::Oldest) => part == Part::CreatedAt,
-            Self::Order(Order::Longest) => part == Part::Duration,
-            Self::Order(Order::Costliest) => part == Part::Cost,
+            Self::Few(by) => part == by || (part == Part::CreatedAt && by.is_of_values()),
+            Self::Value(by, order) => part == by || part == Part::of_order(order),
+            Self::Order(order) => part == Part::of_order(order),
         }
     }
 
@@ -135,10 +153,13 @@ impl By {
     pub(super) fn alone(self, filter: &Filter) -> Filter {
         match self {
             Self::Any | Self::Keys => filter.clone(),
-            Self::Few(part) | Self::Value(part) => part.alone(filter),
-            Self::Order(Order::Newest | Order::Oldest) => Part::CreatedAt.alone(filter),
-            Self::Order(Order::Longest) => Part::Duration.alone(filter),
-            Self::Order(Order::Costliest) => Part::Cost.alone(filter),
+            Self::Few(part) => part.alone(filter),
+            Self::Value(part, order) => {
+                let mut alone = Part::of_order(order).alone(filter);
+                part.copy(filter, &mut alone);
+                alone
+            }
+            Self::Order(order) => Part::of_order(order).alone(filter),
         }
     }
 
@@ -196,7 +217,7 @@ impl Reader<'_> {
         // PostgreSQL takes whichever it thinks best.
         let by = if self.dialect.is_postgres() { By::Any } else { by };
         // Of indexes that have the tenant alone SQLite takes any, but that of visual sessions has the time of creation, too.
-        let is_by_visual = matches!(by, By::Few(Part::Visual) | By::Value(Part::Visual));
+        let is_by_visual = matches!(by, By::Few(Part::Visual) | By::Value(Part::Visual, _));
         let column = |part, column| by.column(part, column);
         let created = || column(Part::CreatedAt, C::CreatedAt);
         let completed = || column(Part::CompletedAt, C::CompletedAt);

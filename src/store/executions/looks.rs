@@ -86,14 +86,11 @@ impl Reader<'_> {
         }
         if self.only_owner().is_some() {
             let own = Part::Owners;
-            return if is_of_creation(order) { By::Value(own) } else { By::Few(own) };
+            return if own.goes_on_in(order) { By::Value(own, order) } else { By::Few(own) };
         }
         let parts = Part::of(filter);
-        let mut single = parts.iter().filter(|(part, values)| part.is_of_values() && *values == 1);
-        match single.next() {
-            Some((part, _)) if is_of_creation(order) => By::Value(*part),
-            _ => By::Order(order),
-        }
+        let single = parts.iter().find(|(part, values)| part.goes_on_in(order) && *values == 1);
+        single.map_or(By::Order(order), |(part, _)| By::Value(*part, order))
     }
 
     /// The key in the order of the list that comes after so many rows of an index; `None` when there are no more.
@@ -156,14 +153,14 @@ impl Reader<'_> {
         if let Some(((part, _), _)) = few.min_by_key(|(_, count)| *count) {
             return Ok(By::Few(*part));
         }
+        if !is_of_creation(order) {
+            return Ok(self.by_nearest(filter, order));
+        }
         let single = |(part, values): &&&(Part, usize)| part.is_of_values() && *values == 1;
         let single: Vec<_> = counted.iter().filter(single).map(|(part, _)| *part).collect();
-        if !is_of_creation(order) || single.is_empty() {
-            return Ok(By::Order(order));
-        }
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
         let reach = |part: &Part| {
-            let by = By::Value(*part);
+            let by = By::Value(*part, order);
             self.in_order_of(&part.alone(filter), by, order, page)
                 .skip(NEAR_ROWS)
                 .limit(1)
@@ -176,7 +173,7 @@ impl Reader<'_> {
             Order::Asc => reaches.max_by_key(|(_, reach)| reach.unwrap_or(Timestamp::MAX_UTC)),
             _ => reaches.min_by_key(|(_, reach)| reach.unwrap_or(Timestamp::MIN_UTC)),
         };
-        Ok(furthest.map_or(By::Order(order), |(part, _)| By::Value(*part)))
+        Ok(furthest.map_or(By::Order(order), |(part, _)| By::Value(*part, order)))
     }
 
     /// Some values, read by one statement.
