@@ -19,8 +19,8 @@ use crate::domain::object::{Bucket, ObjectKey, ObjectName};
 
 pub(super) const BUCKET: &str = "code-agents";
 pub(super) const CONTENT_TYPE: &str = "application/gzip";
-/// Short, so that a test of a stall is; but longer than a failure that is tried again at once.
-const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), idle: Duration::from_millis(1_200) };
+/// Longer than any machine that runs tests stands still.
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(60), idle: Duration::from_secs(60) };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -73,12 +73,24 @@ impl Fixture {
 
     /// The same storage with another key.
     pub(super) fn with_key(&self, key: &str) -> Arc<dyn BlobStore> {
-        let settings = match &self.behind {
-            Behind::Disk(_) => panic!("a disk has no key"),
+        open_with(&self.settings(key), PATIENCE).unwrap()
+    }
+
+    /// The same storage for somebody who waits no longer than this.
+    pub(super) fn with_idle(&self, idle: Duration) -> Arc<dyn BlobStore> {
+        let key = match &self.behind {
+            Behind::S3(_) => s3::SECRET_ACCESS_KEY,
+            _ => supabase::SECRET_KEY,
+        };
+        open_with(&self.settings(key), Patience { idle, ..PATIENCE }).unwrap()
+    }
+
+    fn settings(&self, key: &str) -> Cloud {
+        match &self.behind {
+            Behind::Disk(_) => panic!("a disk has no settings"),
             Behind::S3(server) => s3_at(&server.front().url(), key),
             Behind::Supabase(server) => supabase_at(&server.front().url(), key),
-        };
-        open_with(&settings, PATIENCE).unwrap()
+        }
     }
 
     pub(super) fn front(&self) -> &Front {
