@@ -7,8 +7,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-use crate::on_postgres;
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -46,8 +44,6 @@ impl MigrationTrait for Migration {
         for exception in exceptions {
             connection.execute_unprepared(exception).await?;
         }
-        // Of what has an index of an expression PostgreSQL counts only then what there is.
-        on_postgres(manager, &["ANALYZE execution"]).await?;
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::on_postgres;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -18,7 +20,8 @@ impl MigrationTrait for Migration {
             let index = format!("CREATE INDEX {name} ON execution {columns}");
             manager.get_connection().execute_unprepared(&index).await?;
         }
-        Ok(())
+        // What an expression has PostgreSQL looks at only once there is an index of it: here, and in the change before.
+        on_postgres(manager, &["ANALYZE execution"]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -36,7 +36,7 @@ impl DateTime {
         self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
     }
 
-    /// The same into a text, in a third of the time: lists have thousands of them.
+    /// The same into a text. chrono's writer had 3 % of the time of a list, which has hundreds of times.
     pub fn write_to(self, text: &mut String) {
         let Self(time) = self;
         let (year, micros) = (time.year(), time.nanosecond() / 1_000);

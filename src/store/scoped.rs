@@ -28,7 +28,7 @@ pub(super) trait Owned: EntityTrait<Model: FromQueryResult + Send + Sync> {
     const TENANT: Self::Column;
     /// The column that names the owner.
     const OWNER: Self::Column;
-    /// A select that has no columns yet. SeaORM's own has all of them, which takes longer than all that is added to it.
+    /// A select that has no columns yet. SeaORM's own has all of them: to put them there was 2 % of the time of a list.
     fn without_columns() -> Select<Self>;
 }
 

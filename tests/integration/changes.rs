@@ -139,7 +139,7 @@ async fn without_a_cursor_changes_are_reported_from_now_on(team: Team) {
         later.insert(team.owner.start_any().await);
         match tokio::time::timeout(std::time::Duration::from_millis(100), feed.next()).await {
             Ok(change) => break change,
-            Err(_) => assert!(later.len() < 600, "changes are reported soon"),
+            Err(_) => assert!(later.len() < 100, "changes are reported soon"),
         }
     };
     let first = first["executionId"].as_str().expect("it has an id");

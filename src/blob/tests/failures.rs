@@ -120,10 +120,7 @@ async fn a_storage_that_stalls_is_away(kind: Kind) {
     // Longer than a failure that is tried again at once.
     let store = fixture.with_idle(Duration::from_millis(1_200));
     fixture.front().next(On::Any, 1, Fault::Delay(Duration::from_secs(60)));
-    let failed = match store.get(&name, None).await {
-        Ok(pieces) => all(pieces).await,
-        Err(error) => Err(error),
-    };
+    let failed = async { all(store.get(&name, None).await?).await }.await;
     assert!(is_unavailable(&failed), "{failed:?}");
     assert!(failed.unwrap_err().to_string().contains("1.2s"));
 }
@@ -182,13 +179,13 @@ async fn errors_never_hold_keys_or_signatures(kind: Kind) {
 #[tokio::test]
 async fn an_upload_may_take_long_while_it_moves() {
     let fixture = Fixture::new(Kind::Supabase).await;
-    let patience = Patience { connect: Duration::from_secs(5), idle: Duration::from_secs(2) };
+    let patience = Patience { connect: Duration::from_secs(5), idle: Duration::from_millis(400) };
     let url = format!("{}/storage/v1/object/{}", fixture.front().url(), fresh());
     let mut request = Request::new(Method::POST, url.parse().unwrap());
     request.headers_mut().insert("apikey", SECRET_KEY.parse().unwrap());
     let drops = stream::iter(0..10).then(async |_| {
         // The time that passes is what is tried out.
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         Ok(Bytes::from_static(b"drop"))
     });
     let upload = Upload { size_bytes: 40, pieces: Box::pin(drops) };

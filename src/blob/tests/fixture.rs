@@ -19,8 +19,8 @@ use crate::domain::object::{Bucket, ObjectKey, ObjectName};
 
 pub(super) const BUCKET: &str = "code-agents";
 pub(super) const CONTENT_TYPE: &str = "application/gzip";
-/// Longer than any machine that runs tests stands still.
-const PATIENCE: Patience = Patience { connect: Duration::from_secs(60), idle: Duration::from_secs(60) };
+/// Longer than a machine that runs tests stands still; a test of a stall has a shorter one.
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), idle: Duration::from_secs(60) };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -110,7 +110,7 @@ async fn one_log_that_storage_refuses_keeps_no_other_waiting(backend: Backend) {
     for round in 0..5 {
         let id = archive.owner().start_any().await;
         archive.owner().append(&id, &lines(&format!("{round}"), 2)).await;
-        archive.owner().archived_within(&id, 2, Duration::from_secs(30)).await;
+        archive.owner().archived_within(&id, 2, Duration::from_secs(10)).await;
     }
     assert_eq!(archive.owner().archived_lines(&broken).await, 2);
     // A passing fault of one write is no different.

@@ -23,7 +23,7 @@ impl ForBackend for Backend {
 }
 
 /// Far more than any test needs, so that one that hangs still says so.
-const TEST_SECONDS_MAX: Duration = Duration::from_secs(600);
+const TEST_SECONDS_MAX: Duration = Duration::from_secs(300);
 
 /// Says otherwise, for more kills than usual.
 const TEST_SECONDS_VARIABLE: &str = "RUNLEDGER_TEST_SECONDS_MAX";

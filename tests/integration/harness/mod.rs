@@ -37,7 +37,7 @@ pub(crate) use token::{Claims, SECRET};
 pub(crate) use visual::{FIRST_MS, Watch, event, events};
 
 /// How long a test waits for something that should come at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `event`, and names it in the failure when it does not come in time.
 pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {

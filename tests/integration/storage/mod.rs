@@ -35,7 +35,7 @@ impl Subject {
 }
 
 /// Longer than what a job is left alone for when nobody has heard of whoever is at it.
-const TEST_SECONDS_MAX: Duration = Duration::from_secs(600);
+const TEST_SECONDS_MAX: Duration = Duration::from_secs(200);
 
 async fn run(kind: CloudKind, backend: Backend, promise: impl AsyncFnOnce(Subject)) {
     if Database::available(backend).await {
