@@ -12,6 +12,8 @@ for_each_backend!(pages_of_a_long_history_have_exactly_what_matches);
 /// More than are counted of what meets a condition, of each of two kinds.
 const EXECUTIONS: i64 = 15_000;
 const PAGE: usize = 20;
+/// So many have the old ones, at least, and the new ones fewer.
+const OLD_TOKENS: i64 = 2_000;
 
 const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String,
                                  $last: Int, $before: String) {
@@ -95,7 +97,14 @@ fn recorded(number: i64, agent: &str, now: DateTime<Utc>) -> Value {
             _ if is_of_agent => number % 70,
             _ => number % 90 * 1_000,
         },
-        "tokens": { "input": if number % 5_000 == 3 { 1_000_000 } else { number % 1_000 }, "output": 7 },
+        "tokens": {
+            "input": match number {
+                _ if number % 5_000 == 3 => 1_000_000,
+                _ if is_old => OLD_TOKENS + number % 1_000,
+                _ => number % 1_000,
+            },
+            "output": 7,
+        },
         "costUsd": match number % 6_000 {
             4 => "3",
             5 => "7",
@@ -163,6 +172,18 @@ fn cases(agent: &str, now: DateTime<Utc>) -> Vec<Case> {
         ),
         (json!({ "durationMs": { "min": 900_000 } }), Box::new(at_least("durationMs", 900_000))),
         (json!({ "totalTokens": { "min": 1_000_000 } }), Box::new(at_least("tokens", 1_000_000))),
+        // Thousands, none of which is among the newest.
+        (json!({ "totalTokens": { "min": OLD_TOKENS } }), Box::new(at_least("tokens", OLD_TOKENS))),
+        (
+            json!({ "totalTokens": { "min": OLD_TOKENS }, "createdAt": { "to": ago(9_000) } }),
+            Box::new(move |node| {
+                at_least("tokens", OLD_TOKENS)(node) && created(DateTime::<Utc>::MIN_UTC, ago(9_000))(node)
+            }),
+        ),
+        (
+            json!({ "totalTokens": { "min": OLD_TOKENS }, "statuses": ["COMPLETED"] }),
+            Box::new(move |node| at_least("tokens", OLD_TOKENS)(node) && is("status", "COMPLETED")(node)),
+        ),
         (json!({ "visualOnly": true }), Box::new(|_| false)),
         (json!({ "costUsd": { "min": "5" } }), Box::new(at_least("costUsd", 5))),
         (

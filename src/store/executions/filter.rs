@@ -126,6 +126,11 @@ impl Part {
         !matches!(self, Self::CreatedAt | Self::CompletedAt | Self::Duration | Self::Tokens | Self::Cost)
     }
 
+    /// Whether its index has all that sorting in this order needs, though not in this order.
+    pub(super) fn is_sorted_in_index(self, order: Order) -> bool {
+        matches!(self, Self::Duration | Self::Tokens | Self::Cost) && Self::of_order(order) == Self::CreatedAt
+    }
+
     /// Whether it has an index that goes on in this order.
     pub(super) fn goes_on_in(self, order: Order) -> bool {
         self == Self::CodeAgents || (self.is_of_values() && Self::of_order(order) == Self::CreatedAt)
@@ -149,11 +154,15 @@ impl By {
         parts.iter().all(|(part, _)| self.has(*part))
     }
 
-    /// What of a filter the index has, when it is in the order of the list.
+    /// What of a filter the index has, when it is in the order of the list, or has all that sorting needs.
     pub(super) fn alone(self, filter: &Filter) -> Filter {
         match self {
             Self::Any | Self::Keys => filter.clone(),
-            Self::Few(part) => part.alone(filter),
+            Self::Few(part) => {
+                let mut alone = part.alone(filter);
+                Part::CreatedAt.copy(filter, &mut alone);
+                alone
+            }
             Self::Value(part, order) => {
                 let mut alone = Part::of_order(order).alone(filter);
                 part.copy(filter, &mut alone);

@@ -15,7 +15,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
 
 use super::ExecutionRow;
 use super::filter::{By, Part};
-use super::order::{bounds, bounds_by, is_of_creation, reading_order, sort_key};
+use super::order::{bounds_by, is_of_creation, key_of_range, reading_order, sort_key, sort_key_by};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, Range};
 use crate::domain::page::{Cursor, Page, Rows};
@@ -36,6 +36,8 @@ const SOON_SECONDS: i64 = 3_600;
 const FEW_ROWS: u64 = 7_000;
 /// The same for those that were created one after the other, which are next to each other.
 const FEW_NEIGHBOURS: u64 = 30_000;
+/// The same in the order of creation for those that have an index with it: of most, that is all that is read.
+const FEW_IN_INDEX: u64 = 20_000;
 
 impl Reader<'_> {
     /// A page of those that match; `filter` has no words.
@@ -53,27 +55,49 @@ impl Reader<'_> {
         if !sees_a_tenant || filter.ids.is_some() || nearest.has_all(&parts) {
             return self.page(select(nearest), nearest, order, page, columns).await;
         }
-        let mut near_rows = Ord::max(NEAR_ROWS, 4 * page.rows);
+        if let Some(rows) = self.page_nearby(filter, (nearest, NEAR_ROWS), order, page, columns).await? {
+            return Ok(rows);
+        }
+        let by = self.by_fewest(&parts, filter, order, page).await?;
+        if matches!(by, By::Few(part) if part.is_sorted_in_index(order))
+            && let Some(rows) = self.page_nearby(filter, (by, 0), order, page, columns).await?
+        {
+            return Ok(rows);
+        }
+        self.page(select(by), by, order, page, columns).await
+    }
+
+    /// A page from among so many rows, or some more, that are next of those of an index; `None` when it would take far more.
+    async fn page_nearby(
+        &self,
+        filter: &Filter,
+        (by, near_rows): (By, u64),
+        order: ListOrder,
+        page: &Page<Cursor>,
+        columns: Columns,
+    ) -> Result<Option<Rows<Arc<ExecutionRow>>>> {
+        let select = || self.history().filter(self.matching_by(filter, by));
+        let mut near_rows = Ord::max(near_rows, 4 * page.rows);
         for _ in 0..2 {
-            let Some(far) = self.key_after(near_rows, nearest, filter, order, page).await? else {
-                return self.page(select(nearest), nearest, order, page, columns).await;
+            let Some(far) = self.key_after(near_rows, by, filter, order, page).await? else {
+                return self.page(select(), by, order, page, columns).await.map(Some);
             };
             // Without those that have the same key, which may be all there are.
+            let key = key_of_range(self.dialect, by, order);
             let near = match reading_order(order, page) {
-                Order::Asc => sort_key(order).lt(far),
-                _ => sort_key(order).gt(far),
+                Order::Asc => key.lt(far),
+                _ => key.gt(far),
             };
-            let rows = self.page(select(nearest).filter(near), nearest, order, page, columns).await?;
+            let rows = self.page(select().filter(near), by, order, page, columns).await?;
             if rows.has_more(page) {
-                return Ok(rows);
+                return Ok(Some(rows));
             }
             if rows.rows.is_empty() || (rows.rows.len() as u64) < page.rows / SOON_FULL {
                 break;
             }
             near_rows *= NEXT_ROWS;
         }
-        let by = self.by_fewest(&parts, filter, order, page).await?;
-        self.page(select(by), by, order, page, columns).await
+        Ok(None)
     }
 
     /// The index in the order of the list that has a condition, too, if there is one.
@@ -102,12 +126,13 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Option<Expr>> {
+        let key = sort_key_by(self.dialect, by, order);
         let select = self.in_order_of(&by.alone(filter), by, order, page).skip(rows).limit(1);
         if is_of_creation(order) {
-            let keys: Vec<Timestamp> = select.tuples([sort_key(order)]).await?;
+            let keys: Vec<Timestamp> = select.tuples([key]).await?;
             Ok(keys.first().map(|key| Expr::val(*key)))
         } else {
-            let keys: Vec<i64> = select.tuples([sort_key(order)]).await?;
+            let keys: Vec<i64> = select.tuples([key]).await?;
             Ok(keys.first().map(|key| Expr::val(*key)))
         }
     }
@@ -123,8 +148,8 @@ impl Reader<'_> {
         let direction = reading_order(order, page);
         self.select::<execution::Entity>()
             .filter(self.matching_by(filter, by))
-            .filter(bounds(order, page))
-            .order_by(sort_key(order), direction.clone())
+            .filter(bounds_by(self.dialect, by, order, page))
+            .order_by(sort_key_by(self.dialect, by, order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
     }
 
@@ -144,12 +169,13 @@ impl Reader<'_> {
             // In the order of its index, so that PostgreSQL does not go through the table instead.
             let ordered = (*values == 1).then(|| part.key());
             let meet = ordered.into_iter().fold(meet, |meet, key| meet.order_by(key, Order::Asc));
-            meet.counted_to(few(*part))
+            meet.counted_to(few(*part, order))
         };
         // The order's own is counted by going through it.
         let counted: Vec<_> = parts.iter().filter(|(part, _)| !By::Order(order).has(*part)).collect();
         let counts: Vec<i64> = self.values(counted.iter().map(|part| count(part))).await?;
-        let few = counted.iter().zip(counts).filter(|((part, _), count)| count.cast_unsigned() < few(*part));
+        let few =
+            counted.iter().zip(counts).filter(|((part, _), count)| count.cast_unsigned() < few(*part, order));
         if let Some(((part, _), _)) = few.min_by_key(|(_, count)| *count) {
             return Ok(By::Few(*part));
         }
@@ -228,6 +254,10 @@ impl Reader<'_> {
     }
 }
 
-fn few(part: Part) -> u64 {
-    if part == Part::CreatedAt { FEW_NEIGHBOURS } else { FEW_ROWS }
+fn few(part: Part, order: ListOrder) -> u64 {
+    match part {
+        Part::CreatedAt => FEW_NEIGHBOURS,
+        _ if part.is_sorted_in_index(order) => FEW_IN_INDEX,
+        _ => FEW_ROWS,
+    }
 }

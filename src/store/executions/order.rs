@@ -80,6 +80,11 @@ pub(super) fn sort_key_by(dialect: Dialect, by: By, order: ListOrder) -> Expr {
     })
 }
 
+/// The same for a bound that is no cursor's. PostgreSQL finds its range in an index, and sorts all the same.
+pub(super) fn key_of_range(dialect: Dialect, by: By, order: ListOrder) -> Expr {
+    if dialect.is_postgres() { sort_key(order) } else { sort_key_by(dialect, by, order) }
+}
+
 fn cursor_key(order: ListOrder, key: i64) -> Expr {
     match order {
         ListOrder::Newest | ListOrder::Oldest => {
