@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench history -- [sqlite|postgres|all] [EXECUTIONS] [SECONDS]`, by default all with 1,000,000 and 120. It
 //! prints for each request the median and the 95th percentile on the large database and the ratio of the medians, large to
-//! small; then an export, beside PostgreSQL's own `COPY`, and what deleting the oldest tenth does to others, which is watched for two
+//! small; then what 32 connections ask at once, as `speed` does, with the ratio of what is answered a second; then an export, beside PostgreSQL's own `COPY`, and what deleting the oldest tenth does to others, which is watched for two
 //! minutes, for so many seconds, or until all are gone, without others, and for two minutes more with them; and what that gives
 //! back of the disk. One caller, one request at a time; the server, the database and the caller share the machine.
 //! `POSTGRES_SHARED_BUFFERS` gives PostgreSQL more memory than the 64 MB that are enough for tests.
@@ -11,6 +11,9 @@
 //! year, with an id of that time; their words come with them, the indexes are built afterwards, and `runledger recompute`
 //! counts them.
 
+#[path = "speed/data.rs"]
+#[expect(dead_code, reason = "many tenants, which this does without")]
+mod data;
 mod database;
 #[path = "../integration/harness/mod.rs"]
 #[expect(
@@ -20,14 +23,28 @@ mod database;
     reason = "the harness of the tests, of which this takes a part"
 )]
 mod harness;
+#[path = "speed/http.rs"]
+mod http;
+#[path = "speed/loads.rs"]
+#[expect(dead_code, reason = "the bare database, which this does without")]
+mod loads;
+#[path = "speed/raw.rs"]
+mod raw;
+#[path = "speed/rounds.rs"]
+mod rounds;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use data::{Data, Tenant};
 use database::Address;
 use futures_util::TryStreamExt as _;
-use harness::{Backend, Client, Database, Server, Team, id_of, line};
+use harness::{Backend, Claims, Client, Database, Server, Team, id_of, line};
+use loads::{Load, Loads};
+use rounds::{Figures, median, round, server_askers};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Row as _};
+use uuid::Uuid;
 
 /// Executions that the API records, and that are copied.
 const TEMPLATES: usize = 1_000;
@@ -39,6 +56,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// One of so many executions, the oldest, has a word that no other has.
 const OLD: u64 = 7;
 const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
+/// Since when there are those that the API records.
+const TEMPLATE_SECONDS: u64 = 3_600;
+/// Requests of a round of those that are made 32 at a time.
+const REQUESTS: usize = 4_000;
+/// Parts of the time of all executions from which those are taken that are asked for by id.
+const PARTS: u64 = 100;
 
 const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $after: String) {
     executions(filter: $filter, orderBy: $order, first: 50, after: $after) { nodes {
@@ -77,6 +100,7 @@ async fn measure(backend: Backend, executions: usize, alone: Duration) {
     let small = filled(backend, TEMPLATES).await;
     let large = filled(backend, executions).await;
     requests(&small.owner, &large.owner).await;
+    many_at_once(&small, &large).await;
     export(backend, &large, executions).await;
     deletion(&large, executions, alone).await;
 }
@@ -364,6 +388,57 @@ fn report(name: &str, times: [Vec<Duration>; 2]) {
     let [small, large] = times;
     let ratio = quantile(&large, 0.5) / quantile(&small, 0.5);
     println!("  {name:34} {:9.2} {:9.2} {ratio:7.2}", quantile(&large, 0.5), quantile(&large, 0.95));
+}
+
+/// The loads of `speed` on both databases, which take turns.
+async fn many_at_once(small: &Team, large: &Team) {
+    println!(
+        "  {:34} {:>9} {:>9} {:>9} {:>9} {:>7}",
+        "32 at a time", "a second", "p50 ms", "p99 ms", "CPU µs", "ratio"
+    );
+    let small = Arc::new(Loads::new(data_of(small, TEMPLATE_SECONDS).await).await);
+    let large = Arc::new(Loads::new(data_of(large, YEAR_SECONDS).await).await);
+    for load in Load::ALL {
+        let mut figures: [Vec<Figures>; 2] = Default::default();
+        for _ in 0..rounds::ROUNDS {
+            for (loads, figures) in [&small, &large].into_iter().zip(&mut figures) {
+                let server = &loads.data.server;
+                let askers = server_askers(server).await;
+                figures.push(round(loads, load, load.requests(REQUESTS), askers, server).await);
+            }
+        }
+        let [of_small, of_large] = figures;
+        let rate = |figures: &Figures| figures.rate;
+        println!(
+            "  {:34} {:9.0} {:9.2} {:9.2} {:9.0} {:7.2}",
+            load.name(),
+            median(&of_large, rate),
+            median(&of_large, |figures| figures.p50_ms),
+            median(&of_large, |figures| figures.p99_ms),
+            median(&of_large, |figures| figures.cpu_micros),
+            median(&of_large, rate) / median(&of_small, rate)
+        );
+    }
+}
+
+/// A team's, as those loads take it, with executions from all of some time.
+async fn data_of(team: &Team, seconds: u64) -> Arc<Data> {
+    let agents = team.owner.query("{ codeAgents(first: 1) { nodes { id } } }", json!({})).await;
+    let agent = id_of(&agents["codeAgents"]["nodes"][0]);
+    let document = "query ($before: DateTime!) {
+        executions(first: 20, filter: { createdAt: { to: $before } }) { nodes { id } } }";
+    let now = runledger::clock::now();
+    let mut templates = Vec::new();
+    for part in 0..PARTS {
+        let before = now - chrono::TimeDelta::seconds((seconds * part / PARTS).cast_signed());
+        let page = team.owner.query(document, json!({ "before": before })).await;
+        let nodes = page["executions"]["nodes"].as_array().expect("nodes are a list");
+        templates.extend(nodes.iter().map(|node| Uuid::parse_str(&id_of(node)).expect("it is one")));
+    }
+    let token = Claims::member(Team::OWNER, &team.org).expiring_in(3_600).token();
+    let agent = Uuid::parse_str(&agent).expect("it is one");
+    let tenants = vec![Tenant { number: 0, id: format!("org:{}", team.org), token, agent }];
+    Arc::new(Data { server: team.server.clone(), address: Address::of(&team.server), tenants, templates })
 }
 
 /// In milliseconds.

@@ -37,7 +37,8 @@ pub(crate) struct Data {
 
 #[derive(Clone)]
 pub(crate) struct Tenant {
-    number: usize,
+    /// Of the first one 0: the others are its copies.
+    pub(crate) number: usize,
     /// As the database has it.
     pub(crate) id: String,
     pub(crate) token: String,

@@ -67,7 +67,7 @@ pub(crate) enum Asker {
 
 /// What the requests of all tasks share.
 pub(crate) struct Loads {
-    data: Arc<Data>,
+    pub(crate) data: Arc<Data>,
     subjects: Vec<Uuid>,
     figures: Vec<u8>,
     number: AtomicUsize,
@@ -94,8 +94,6 @@ struct Documents {
 
 impl Loads {
     pub(crate) async fn new(data: Arc<Data>) -> Self {
-        let figures = raw::figures(&data.address).await;
-        let subjects = raw::subjects(&data.address, &data.tenants).await;
         let lines: Vec<_> =
             (0..100).map(|index| json!({ "message": message(index), "level": "INFO" })).collect();
         let stored = (0..100).map(|index| {
@@ -105,9 +103,9 @@ impl Loads {
             format!("{line}\n")
         });
         let mut loads = Self {
-            data: Arc::clone(&data),
-            subjects,
-            figures,
+            data,
+            subjects: Vec::new(),
+            figures: Vec::new(),
             number: AtomicUsize::new(0),
             queued: Default::default(),
             running: Default::default(),
@@ -116,14 +114,27 @@ impl Loads {
             lines: json!(lines).to_string(),
             stored_lines: stored.collect(),
         };
-        let mut connection = Connection::open(&data.server.url()).await;
-        for side in 0..2 {
-            for tenant in &data.tenants {
-                let answer = connection.post(&tenant.token, &loads.start_body(tenant, "RUNNING")).await;
-                loads.logs[side].push((id_in(answer), AtomicUsize::new(0)));
-            }
-        }
+        loads.logs[0] = loads.empty_logs().await;
         loads
+    }
+
+    /// For those who ask the database itself, too.
+    pub(crate) async fn beside_the_database(mut self) -> Self {
+        self.figures = raw::figures(&self.data.address).await;
+        self.subjects = raw::subjects(&self.data.address, &self.data.tenants).await;
+        self.logs[1] = self.empty_logs().await;
+        self
+    }
+
+    /// One of each tenant.
+    async fn empty_logs(&self) -> Vec<(Uuid, AtomicUsize)> {
+        let mut connection = Connection::open(&self.data.server.url()).await;
+        let mut logs = Vec::with_capacity(self.data.tenants.len());
+        for tenant in &self.data.tenants {
+            let answer = connection.post(&tenant.token, &self.start_body(tenant, "RUNNING")).await;
+            logs.push((id_in(answer), AtomicUsize::new(0)));
+        }
+        logs
     }
 
     /// Makes one request of a load.

@@ -21,19 +21,14 @@ mod database;
 mod http;
 mod loads;
 mod raw;
+mod rounds;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use data::Data;
-use harness::{Backend, Database, Server};
-use http::Connection;
+use harness::{Backend, Database};
 use loads::{Asker, Load, Loads};
-use tokio::task::JoinSet;
-
-const CONNECTIONS: usize = 32;
-const ROUNDS: usize = 3;
+use rounds::{CONNECTIONS, Figures, ROUNDS, median, round, server_askers};
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -58,7 +53,7 @@ async fn measure(backend: Backend, executions: usize, tenants: usize, requests: 
     }
     let data = Arc::new(Data::make(backend, executions, tenants).await);
     let idle_bytes = data.server.peak_memory_bytes();
-    let loads = Arc::new(Loads::new(Arc::clone(&data)).await);
+    let loads = Arc::new(Loads::new(Arc::clone(&data)).await.beside_the_database().await);
     println!(
         "  {:34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}",
         "load", "a second", "p50 ms", "p99 ms", "CPU µs", "raw/s", "ratio"
@@ -91,65 +86,4 @@ async fn measure(backend: Backend, executions: usize, tenants: usize, requests: 
         mebibytes(data.server.peak_memory_bytes()),
         mebibytes(idle_bytes)
     );
-}
-
-struct Figures {
-    rate: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    /// Of the server, a request.
-    cpu_micros: f64,
-}
-
-async fn server_askers(server: &Server) -> Vec<Asker> {
-    let mut askers = Vec::with_capacity(CONNECTIONS);
-    for _ in 0..CONNECTIONS {
-        askers.push(Asker::Server(Connection::open(&server.url()).await));
-    }
-    askers
-}
-
-/// So many requests by all askers at once.
-async fn round(
-    loads: &Arc<Loads>,
-    load: Load,
-    requests: usize,
-    askers: Vec<Asker>,
-    server: &Server,
-) -> Figures {
-    let left = Arc::new(AtomicUsize::new(requests));
-    let cpu_before = server.cpu_seconds();
-    let began = Instant::now();
-    let mut tasks = JoinSet::new();
-    for mut asker in askers {
-        let (loads, left) = (Arc::clone(loads), Arc::clone(&left));
-        tasks.spawn(async move {
-            let mut times = Vec::new();
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-            {
-                let began = Instant::now();
-                loads.ask(load, &mut asker).await;
-                times.push(began.elapsed());
-            }
-            times
-        });
-    }
-    let times = tasks.join_all().await;
-    let took = began.elapsed().as_secs_f64();
-    let cpu_seconds = server.cpu_seconds() - cpu_before;
-    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
-    times.sort_unstable();
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-    Figures {
-        rate: requests as f64 / took,
-        p50_ms: at(50),
-        p99_ms: at(99),
-        cpu_micros: cpu_seconds * 1e6 / requests as f64,
-    }
-}
-
-fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
-    let mut values: Vec<_> = figures.iter().map(of).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }

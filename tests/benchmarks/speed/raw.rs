@@ -3,6 +3,7 @@
 //! SQLite has one writer at a time: whoever writes waits for the one connection that does, which is faster than waiting for
 //! the lock of the file.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -214,31 +215,20 @@ pub(crate) async fn figures(address: &Address) -> Vec<u8> {
 /// What the statistics of each tenant's agent are kept under.
 pub(crate) async fn subjects(address: &Address, tenants: &[Tenant]) -> Vec<Uuid> {
     let mut raw = connections(address, 1).await.remove(0);
-    let sql = "SELECT subject FROM statistic WHERE tenant_id = $1 AND code_agent_id = $2 AND width = 'ALL'
-         AND workflow_id IS NULL AND project_key IS NULL AND owner_id IS NULL LIMIT 1";
-    let mut subjects = Vec::with_capacity(tenants.len());
-    for tenant in tenants {
-        let subject = loop {
-            let found: Option<Uuid> = match &mut raw {
-                Raw::Sqlite { read, .. } => {
-                    sqlx::query_scalar(sql).bind(&tenant.id).bind(tenant.agent).fetch_optional(read).await
-                }
-                Raw::Postgres(connection) => {
-                    sqlx::query_scalar(sql)
-                        .bind(&tenant.id)
-                        .bind(tenant.agent)
-                        .fetch_optional(connection)
-                        .await
-                }
-            }
-            .expect("it is fine");
-            if let Some(subject) = found {
-                break subject;
-            }
-            // Those of the first tenant are still to be folded.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
-        subjects.push(subject);
+    let sql = "SELECT DISTINCT tenant_id, subject FROM statistic WHERE width = 'ALL' AND subject IS NOT NULL
+         AND code_agent_id IS NOT NULL AND workflow_id IS NULL AND project_key IS NULL AND owner_id IS NULL";
+    loop {
+        let found: Vec<(String, Uuid)> = match &mut raw {
+            Raw::Sqlite { read, .. } => sqlx::query_as(sql).fetch_all(read).await,
+            Raw::Postgres(connection) => sqlx::query_as(sql).fetch_all(connection).await,
+        }
+        .expect("it is fine");
+        let found: HashMap<String, Uuid> = found.into_iter().collect();
+        let subjects = tenants.iter().map(|tenant| found.get(&tenant.id).copied());
+        if let Some(subjects) = subjects.collect() {
+            return subjects;
+        }
+        // Those of the first tenant are still to be folded.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    subjects
 }
