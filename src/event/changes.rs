@@ -100,24 +100,26 @@ struct Follower {
 /// The newest revisions that were sent, of executions that changed lately.
 ///
 /// On PostgreSQL, a transaction that changes many executions may have begun before another one that changed one of
-/// them, and end after it: then the feed has the newer change first. The older one, which comes second, says nothing
-/// new, and is left out.
+/// them, or made it, and end after it: then the feed has the newer change first. An older one, which comes second, says nothing
+/// new, and is left out; that an execution was made is said all the same.
 #[derive(Debug, Default)]
 struct Newest(HashMap<Uuid, (i32, ChangeKind)>);
 
 impl Newest {
-    /// Whether this event says something new.
-    fn admits(&mut self, event: &FeedEvent) -> bool {
-        let is_stale = self.0.get(&event.execution_id).is_some_and(|(revision, kind)| {
-            *revision > event.revision || (*kind == ChangeKind::Deleted && event.kind != ChangeKind::Created)
-        });
-        if is_stale {
-            return false;
-        }
+    /// Whether this event says something new. `exists` is whether its execution is there now.
+    fn admits(&mut self, event: &FeedEvent, exists: bool) -> bool {
+        use ChangeKind::{Created, Deleted};
+        let newest = match (self.0.get(&event.execution_id), event.kind) {
+            (Some((_, Deleted)), Created) if exists => (event.revision, Created),
+            (Some((_, Deleted)), _) => return false,
+            (Some((revision, kind)), Created) if *revision > event.revision => (*revision, *kind),
+            (Some((revision, _)), _) if *revision > event.revision => return false,
+            (_, kind) => (event.revision, kind),
+        };
         if self.0.len() >= NEWEST_EXECUTIONS_MAX {
             self.0.clear(); // what changed long ago is in order
         }
-        self.0.insert(event.execution_id, (event.revision, event.kind));
+        self.0.insert(event.execution_id, newest);
         true
     }
 }
@@ -150,7 +152,10 @@ impl Follower {
         let executions = reader.followed_executions(&keys, &self.filter).await?;
         let everything = self.filter == Filter::default();
         let newest = &mut self.newest;
-        let news = page.events.into_iter().filter(|event| newest.admits(event));
+        let news = page
+            .events
+            .into_iter()
+            .filter(|event| newest.admits(event, executions.contains_key(&event.execution_id)));
         Ok(news
             .filter_map(|event| {
                 let execution = match event.kind {
@@ -193,4 +198,48 @@ fn parse(cursor: &str) -> Option<(FeedPosition, Timestamp)> {
     let mut number = || parts.next()?.parse::<i64>().ok();
     let position = FeedPosition { xid: number()?, seq: number()? };
     Some((position, Timestamp::from_timestamp_micros(number()?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of these events of one execution are sent; `exists` is whether it is there now.
+    fn sent(events: &[(ChangeKind, i32)], exists: bool) -> Vec<(ChangeKind, i32)> {
+        let mut newest = Newest::default();
+        let event = |(kind, revision): (ChangeKind, i32)| FeedEvent {
+            position: FeedPosition { xid: 1, seq: 1 },
+            tenant_id: "org:one".into(),
+            execution_id: Uuid::from_u128(7),
+            kind,
+            revision,
+            created_at: now(),
+        };
+        events.iter().copied().filter(|change| newest.admits(&event(*change), exists)).collect()
+    }
+
+    #[test]
+    fn an_older_change_that_comes_after_a_newer_one_is_left_out() {
+        use ChangeKind::{Created, Finished, Updated};
+        let events = [(Created, 1), (Updated, 3), (Updated, 2), (Finished, 4), (Updated, 3)];
+        assert_eq!(sent(&events, true), [(Created, 1), (Updated, 3), (Finished, 4)]);
+    }
+
+    #[test]
+    fn that_it_was_made_is_said_even_after_its_first_change() {
+        use ChangeKind::{Created, Finished, Updated};
+        let events = [(Updated, 2), (Created, 1), (Updated, 2), (Finished, 3)];
+        assert_eq!(sent(&events, true), events);
+        let events = [(Updated, 3), (Created, 1), (Updated, 2)];
+        assert_eq!(sent(&events, true), [(Updated, 3), (Created, 1)]);
+    }
+
+    #[test]
+    fn after_its_deletion_nothing_is_said_of_it_unless_it_was_made_anew() {
+        use ChangeKind::{Created, Deleted, Updated};
+        let events = [(Created, 1), (Updated, 2), (Deleted, 2), (Updated, 2), (Created, 1)];
+        assert_eq!(sent(&events, false), events[..3]);
+        let events = [(Created, 1), (Updated, 2), (Deleted, 2), (Created, 1), (Updated, 2)];
+        assert_eq!(sent(&events, true), events);
+    }
 }
