@@ -17,6 +17,7 @@ use tokio_util::io::ReaderStream;
 use crate::domain::limits::OBJECT_PIECE_BYTES;
 use crate::error::{Error, Result};
 use crate::http::refusal::refuse;
+use crate::monitor;
 use crate::service::{Archive, Behind, Service, WholeLog};
 
 /// Where downloads are; the name after it is only what a browser saves the file as.
@@ -130,7 +131,7 @@ fn part(range: &str, size_bytes: u64) -> Option<Answer> {
 /// Sends a log as it is read. When that fails half-way the connection breaks, so that nobody takes a part for the whole.
 fn stream(log: WholeLog) -> Response {
     let disposition = format!("attachment; filename=\"{}\"", log.file_name);
-    let lines = log.lines.map_err(|error| {
+    let lines = log.lines.inspect_ok(|_| monitor::piece_served()).map_err(|error| {
         tracing::warn!(?error, "the download of a log was cut off");
         std::io::Error::other("the log cannot be read to its end now")
     });

@@ -17,6 +17,7 @@ use crate::domain::export::Format;
 use crate::error::{Error, Result};
 use crate::graphql::guard::Params;
 use crate::graphql::{Outcome, RequestId};
+use crate::monitor;
 use crate::service::{Exported, Service};
 
 const EXPORTS_PATH: &str = "/exports/{file_name}";
@@ -128,7 +129,7 @@ fn variables(format: Format, query: Vec<(String, String)>) -> Result<Variables> 
 /// When it fails half-way the connection breaks, so that nobody takes a part for the whole.
 fn send(exported: Exported) -> Response {
     let Exported { format, pieces } = exported;
-    let pieces = pieces.map_err(|error| {
+    let pieces = pieces.inspect_ok(|_| monitor::piece_served()).map_err(|error| {
         tracing::warn!(?error, "an export was cut off");
         std::io::Error::other("the executions cannot be read to their end now")
     });

@@ -93,7 +93,7 @@ async fn delete_old(tools: &Tools, retention: TimeDelta) -> Result<()> {
 /// Whether others are served meanwhile.
 #[derive(Debug)]
 struct Others {
-    operations: u64,
+    served: u64,
     seen_at: Instant,
     haste: Haste,
 }
@@ -105,16 +105,16 @@ impl Others {
             pause_factor: 1_000 / tools.deletion_permille - 1,
             microseconds_per_row_max: DELETION_PAUSE_MICROSECONDS_PER_ROW_MAX,
         };
-        Self { operations: monitor::operations_ended(), seen_at: Instant::now(), haste }
+        Self { served: monitor::served(), seen_at: Instant::now(), haste }
     }
 
     fn haste(&mut self) -> Haste {
-        self.haste_after(monitor::operations_ended(), Instant::now())
+        self.haste_after(monitor::served(), Instant::now())
     }
 
-    fn haste_after(&mut self, operations: u64, now: Instant) -> Haste {
-        if operations != self.operations {
-            *self = Self { operations, seen_at: now, haste: self.haste };
+    fn haste_after(&mut self, served: u64, now: Instant) -> Haste {
+        if served != self.served {
+            *self = Self { served, seen_at: now, haste: self.haste };
         }
         let served_ago = now - self.seen_at;
         if served_ago >= Duration::from_millis(DELETION_IDLE_MILLISECONDS) {
@@ -226,10 +226,9 @@ mod tests {
     #[test]
     fn others_come_first_until_nobody_has_asked_for_anything_for_some_seconds() {
         let (began, slow) = (Instant::now(), Haste { pause_factor: 199, microseconds_per_row_max: 1 });
-        let mut others = Others { operations: 7, seen_at: began, haste: slow };
-        let mut haste = |operations, milliseconds| {
-            others.haste_after(operations, began + Duration::from_millis(milliseconds))
-        };
+        let mut others = Others { served: 7, seen_at: began, haste: slow };
+        let mut haste =
+            |served, milliseconds| others.haste_after(served, began + Duration::from_millis(milliseconds));
         assert_eq!([haste(7, 0), haste(7, 999), haste(7, 1_000)], [slow, slow, QUIET]);
         assert_eq!([haste(7, 4_999), haste(7, 5_000)], [QUIET, IDLE]);
         assert_eq!([haste(8, 15_000), haste(8, 15_999), haste(8, 16_000)], [slow, slow, QUIET]);

@@ -150,16 +150,22 @@ pub fn http_answered(route: &str, status: u16, took: Duration) {
     histogram!(HTTP_SECONDS, "route" => route.to_owned()).record(took);
 }
 
-static OPERATIONS_ENDED: AtomicU64 = AtomicU64::new(0);
+static SERVED: AtomicU64 = AtomicU64::new(0);
 
-/// Queries and mutations that have ended since the process began.
-pub fn operations_ended() -> u64 {
-    OPERATIONS_ENDED.load(Ordering::Relaxed)
+/// How often somebody was served since the process began: each answer of a query or mutation, each piece of an export or of a log.
+/// What subscribers are sent does not count: it tells of what others do, deletions among them.
+pub fn served() -> u64 {
+    SERVED.load(Ordering::Relaxed)
+}
+
+/// Somebody was given a piece of an export or of a log.
+pub fn piece_served() {
+    SERVED.fetch_add(1, Ordering::Relaxed);
 }
 
 /// A query or mutation has ended.
 pub fn operation_ended(kind: &'static str, outcome: &'static str, took: Duration) {
-    OPERATIONS_ENDED.fetch_add(1, Ordering::Relaxed);
+    SERVED.fetch_add(1, Ordering::Relaxed);
     counter!(OPERATIONS, "type" => kind, "outcome" => outcome).increment(1);
     histogram!(OPERATION_SECONDS, "type" => kind).record(took);
 }
