@@ -93,6 +93,7 @@ pub async fn serve(config: Config, started: impl FnOnce(SocketAddr)) -> Result<(
     workers.spawn(monitor.clone().keep_up());
     workers.spawn(jobs::show_waiting(store.clone()));
     workers.spawn(jobs::checkpoint(store.clone()));
+    workers.spawn(jobs::merge_words(store.clone()));
     workers.spawn(jobs::sweep(store.clone(), wakeups.clone()));
     workers.spawn(jobs::fill_in_words(store.clone()));
     let stale_after = config.executions.stale_after_seconds;

@@ -78,6 +78,14 @@ pub const DELETION_QUIET_MILLISECONDS: u64 = 1_000;
 /// When what is too old has been so for longer than this, it goes as if nobody were served: it must not grow faster than it
 /// goes.
 pub const RETENTION_LAG_SECONDS_MAX: i64 = 3_600;
+/// How long a step that merges SQLite's index of words is to take: others wait for it.
+pub const WORDS_MERGE_STEP_MICROSECONDS: u64 = 4_000;
+/// Pages of that index that one step merges at most.
+pub const WORDS_MERGE_PAGES_MAX: u32 = 64;
+/// How long the pause between two such steps is, for each part of a step's own time.
+pub const WORDS_MERGE_PAUSE_FACTOR: u32 = 9;
+/// And at least.
+pub const WORDS_MERGE_PAUSE_MILLISECONDS_MIN: u64 = 5;
 /// The longest silence that an execution may ask for: a year.
 pub const STALE_AFTER_SECONDS_MAX: i32 = 365 * 24 * 3_600;
 /// Most executions have ended when one is first looked at.

@@ -4,7 +4,7 @@
 //! [`sweep()`] needs no rows of its own: it looks for what is due. [`work()`] does what stands in the table `job`, under a
 //! lease, and tries again later what fails. [`clean()`] keeps the disk of this server tidy, [`expire()`] removes old logs,
 //! [`retain_history()`] old executions; [`end_silent()`] ends executions whose runners are lost;
-//! [`fold()`] sums up statistics; [`checkpoint()`] keeps SQLite's log short.
+//! [`fold()`] sums up statistics; [`checkpoint()`] keeps SQLite's log short, [`merge_words()`] its index of words in few parts.
 
 mod checkpoint;
 mod clean;
@@ -13,6 +13,7 @@ mod expire;
 mod fill;
 mod fold;
 mod history;
+mod merge;
 mod retry;
 mod silence;
 mod source;
@@ -32,6 +33,7 @@ pub use expire::expire;
 pub use fill::fill_in_words;
 pub use fold::fold;
 pub use history::retain_history;
+pub use merge::merge_words;
 pub use silence::end_silent;
 pub use start::{plan, prepare_buckets};
 pub use sweep::sweep;

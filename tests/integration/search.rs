@@ -6,7 +6,8 @@ use runledger::domain::limits::{SEARCH_WORDS_MAX, SHORT_TEXT_CHARS_MAX};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Server, Socket, Team, chance, for_each_backend, id_of, one_over, soon, too_long,
+    Backend, Client, Server, Socket, Team, chance, for_each_backend, for_sqlite, id_of, one_over, soon,
+    too_long,
 };
 
 for_each_backend!(
@@ -22,6 +23,8 @@ for_each_backend!(
     changes_are_followed_by_words,
     executions_from_before_there_was_a_search_are_found_after_a_start,
 );
+
+for_sqlite!(the_index_of_words_is_merged_beside_those_who_write);
 
 const EXECUTIONS: &str =
     "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String) {
@@ -387,4 +390,20 @@ async fn executions_from_before_there_was_a_search_are_found_after_a_start(serve
     soon("the words of old executions", all).await;
     assert_eq!(found(&team.owner, "17 k").await.len(), 1);
     soon("the running one", async { while found(&team.owner, "running changed").await.is_empty() {} }).await;
+}
+
+async fn the_index_of_words_is_merged_beside_those_who_write(backend: Backend) {
+    /// Each a commit with a part of its own; of sixteen parts whoever writes makes one: if nobody else did, thirty would be left.
+    const COMMITS: usize = 15 * 16 + 15;
+    /// Of four on one level a server makes one.
+    const PARTS_MAX: i64 = 12;
+    let server = Server::builder(backend).await.start().await;
+    let team = Team::of(&server);
+    for _ in 0..COMMITS {
+        team.owner.start(json!({ "name": "merged" })).await;
+    }
+    let parts = "(SELECT DISTINCT segid FROM execution_words_idx)";
+    soon("few parts", async { while server.count_rows(parts).await > PARTS_MAX {} }).await;
+    let variables = json!({ "filter": { "search": "merged" }, "first": 1 });
+    assert_eq!(team.owner.query(EXECUTIONS, variables).await["executions"]["totalCount"], COMMITS);
 }

@@ -3,6 +3,7 @@
 //! A page of a search costs what it shows, however many executions have the words: on SQLite because its index of words is in
 //! the order of time, on PostgreSQL because a part of time is one more word.
 
+mod merging;
 mod past;
 mod places;
 mod spans;
