@@ -76,25 +76,34 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Option<Rows<Arc<ExecutionRow>>>> {
-        let select = || self.history().filter(self.matching_by(filter, by));
+        // Without those that have the same key, which may be all there are.
+        let key = || key_of_range(self.dialect, by, order);
+        let is_ascending = matches!(reading_order(order, page), Order::Asc);
+        let nearer = |far: &Expr| if is_ascending { key().lt(far.clone()) } else { key().gt(far.clone()) };
+        let farther = |far: &Expr| if is_ascending { key().gte(far.clone()) } else { key().lte(far.clone()) };
+        let mut found: Vec<Arc<ExecutionRow>> = Vec::new();
+        let mut looked_to: Option<Expr> = None;
         let mut near_rows = Ord::max(near_rows, 4 * page.rows);
         for _ in 0..2 {
-            let Some(far) = self.key_after(near_rows, by, filter, order, page).await? else {
-                return self.page(select(), by, order, page, columns).await.map(Some);
-            };
-            // Without those that have the same key, which may be all there are.
-            let key = key_of_range(self.dialect, by, order);
-            let near = match reading_order(order, page) {
-                Order::Asc => key.lt(far),
-                _ => key.gt(far),
-            };
-            let rows = self.page(select().filter(near), by, order, page, columns).await?;
-            if rows.has_more(page) {
-                return Ok(Some(rows));
+            let far = self.key_after(near_rows, by, filter, order, page).await?;
+            let select = self.history().filter(self.matching_by(filter, by));
+            let select = looked_to.iter().fold(select, |select, far| select.filter(farther(far)));
+            let select = far.iter().fold(select, |select, far| select.filter(nearer(far)));
+            let missing = page.rows + 1 - found.len() as u64;
+            let more = self.read(select, (by, missing), order, page, columns).await?;
+            if more.iter().any(|row| found.iter().any(|found| found.id == row.id)) {
+                // It has changed meanwhile, and its place with it.
+                return Ok(None);
             }
-            if rows.rows.is_empty() || (rows.rows.len() as u64) < page.rows / SOON_FULL {
+            found.extend(more);
+            let is_full = found.len() as u64 > page.rows;
+            if is_full || far.is_none() {
+                return Ok(Some(Rows::from_read(found, page)));
+            }
+            if found.is_empty() || (found.len() as u64) < page.rows / SOON_FULL {
                 break;
             }
+            looked_to = far;
             near_rows *= NEXT_ROWS;
         }
         Ok(None)

@@ -306,15 +306,27 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<Arc<ExecutionRow>>> {
+        let rows = self.read(select, (by, page.rows + 1), order, page, columns).await?;
+        Ok(Rows::from_read(rows, page))
+    }
+
+    /// So many rows between the cursors of a page, in the order in which it is read.
+    pub(super) async fn read(
+        &self,
+        select: ScopedSelect<'_, '_, execution::Entity>,
+        (by, rows): (By, u64),
+        order: ListOrder,
+        page: &Page<Cursor>,
+        columns: Columns,
+    ) -> Result<Vec<Arc<ExecutionRow>>> {
         let direction = reading_order(order, page);
         let select = select
             .filter(bounds_by(self.dialect, by, order, page))
             .order_by(sort_key_by(self.dialect, by, order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
-            .limit(page.rows + 1);
+            .limit(rows);
         // They are large to be moved.
-        let rows = select.all_of(columns.selected(), |row| columns.read(row).map(Arc::new)).await?;
-        Ok(Rows::from_read(rows, page))
+        select.all_of(columns.selected(), |row| columns.read(row).map(Arc::new)).await
     }
 }
 
