@@ -81,9 +81,9 @@ pub const RETENTION_LAG_SECONDS_MAX: i64 = 3_600;
 /// How long a step that merges SQLite's index of words is to take: others wait for it.
 pub const WORDS_MERGE_STEP_MICROSECONDS: u64 = 4_000;
 /// Pages of that index that one step merges at most.
-pub const WORDS_MERGE_PAGES_MAX: u32 = 64;
+pub const WORDS_MERGE_PAGES_MAX: u32 = 16;
 /// How long the pause between two such steps is, for each part of a step's own time.
-pub const WORDS_MERGE_PAUSE_FACTOR: u32 = 9;
+pub const WORDS_MERGE_PAUSE_FACTOR: u32 = 19;
 /// And at least.
 pub const WORDS_MERGE_PAUSE_MILLISECONDS_MIN: u64 = 5;
 /// The longest silence that an execution may ask for: a year.
