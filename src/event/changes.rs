@@ -106,21 +106,22 @@ struct Follower {
 struct Newest(HashMap<Uuid, (i32, ChangeKind)>);
 
 impl Newest {
-    /// Whether this event says something new. `exists` is whether its execution is there now.
-    fn admits(&mut self, event: &FeedEvent, exists: bool) -> bool {
+    /// Whether this event says something new. `is_seen` is whether the follower would see its execution now.
+    fn admits(&mut self, event: &FeedEvent, is_seen: bool) -> bool {
         use ChangeKind::{Created, Deleted};
-        let newest = match (self.0.get(&event.execution_id), event.kind) {
-            (Some((_, Deleted)), Created) if exists => (event.revision, Created),
+        let (newest, is_news) = match (self.0.get(&event.execution_id), event.kind) {
+            // Made anew, or by a transaction that began after the one that deleted it.
+            (Some((_, Deleted)), Created) => ((event.revision, Created), is_seen),
             (Some((_, Deleted)), _) => return false,
-            (Some((revision, kind)), Created) if *revision > event.revision => (*revision, *kind),
+            (Some((revision, kind)), Created) if *revision > event.revision => ((*revision, *kind), true),
             (Some((revision, _)), _) if *revision > event.revision => return false,
-            (_, kind) => (event.revision, kind),
+            (_, kind) => ((event.revision, kind), true),
         };
         if self.0.len() >= NEWEST_EXECUTIONS_MAX {
             self.0.clear(); // what changed long ago is in order
         }
         self.0.insert(event.execution_id, newest);
-        true
+        is_news
     }
 }
 
@@ -204,18 +205,21 @@ fn parse(cursor: &str) -> Option<(FeedPosition, Timestamp)> {
 mod tests {
     use super::*;
 
-    /// Which of these events of one execution are sent; `exists` is whether it is there now.
-    fn sent(events: &[(ChangeKind, i32)], exists: bool) -> Vec<(ChangeKind, i32)> {
+    /// Which of these events of one execution are sent, all of which are read while the follower would see it, or would not.
+    fn sent(events: &[(ChangeKind, i32)], is_seen: bool) -> Vec<(ChangeKind, i32)> {
         let mut newest = Newest::default();
-        let event = |(kind, revision): (ChangeKind, i32)| FeedEvent {
+        events.iter().copied().filter(|change| newest.admits(&event(*change), is_seen)).collect()
+    }
+
+    fn event((kind, revision): (ChangeKind, i32)) -> FeedEvent {
+        FeedEvent {
             position: FeedPosition { xid: 1, seq: 1 },
             tenant_id: "org:one".into(),
             execution_id: Uuid::from_u128(7),
             kind,
             revision,
             created_at: now(),
-        };
-        events.iter().copied().filter(|change| newest.admits(&event(*change), exists)).collect()
+        }
     }
 
     #[test]
@@ -241,5 +245,13 @@ mod tests {
         assert_eq!(sent(&events, false), events[..3]);
         let events = [(Created, 1), (Updated, 2), (Deleted, 2), (Created, 1), (Updated, 2)];
         assert_eq!(sent(&events, true), events);
+    }
+    #[test]
+    fn changes_of_one_that_was_made_anew_are_said_once_it_passes_the_filter() {
+        use ChangeKind::{Created, Deleted, Updated};
+        let mut newest = Newest::default();
+        assert!(newest.admits(&event((Deleted, 2)), false));
+        assert!(!newest.admits(&event((Created, 1)), false), "it does not pass yet");
+        assert!(newest.admits(&event((Updated, 2)), true));
     }
 }
