@@ -81,7 +81,7 @@ pub const RETENTION_LAG_SECONDS_MAX: i64 = 3_600;
 /// How long a step that merges SQLite's index of words is to take: others wait for it.
 pub const WORDS_MERGE_STEP_MICROSECONDS: u64 = 4_000;
 /// Pages of that index that one step merges at most.
-pub const WORDS_MERGE_PAGES_MAX: u32 = 16;
+pub const WORDS_MERGE_PAGES_MAX: u32 = 64;
 /// How long the pause between two such steps is, for each part of a step's own time.
 pub const WORDS_MERGE_PAUSE_FACTOR: u32 = 19;
 /// And at least.

@@ -393,10 +393,10 @@ async fn executions_from_before_there_was_a_search_are_found_after_a_start(serve
 }
 
 async fn the_index_of_words_is_merged_beside_those_who_write(backend: Backend) {
-    /// Each a commit with a part of its own; of sixteen parts whoever writes makes one: if nobody else did, thirty would be left.
-    const COMMITS: usize = 15 * 16 + 15;
-    /// Of four on one level a server makes one.
-    const PARTS_MAX: i64 = 12;
+    /// Each a commit with a part of its own. Whoever writes would make one of 200.
+    const COMMITS: usize = 60;
+    /// Of eight on one level a server makes one: seven that are new, and as many that each were made of eight.
+    const PARTS_MAX: i64 = 14;
     let server = Server::builder(backend).await.start().await;
     let team = Team::of(&server);
     for _ in 0..COMMITS {

@@ -25,6 +25,8 @@ const SECOND_MAX: i64 = (i64::MAX >> PLACES_OF_A_SECOND) - 1;
 /// Hits of a span that are read, if a page does not show more: of too many no more than this are counted. To find that something
 /// has a rare word and is of the tenant takes ten microseconds.
 const HITS_MAX: u64 = 100;
+/// The same of a single second, which is not looked at in parts: within it, places are not in the order of time.
+const HITS_OF_A_SECOND_MAX: u64 = 10_000;
 /// Spans that one search looks at. Who filters common words by what few have asks for more: those are found among all that have
 /// the words.
 const LOOKS_MAX: usize = 60;
@@ -58,14 +60,19 @@ impl Reader<'_> {
             let Some(span) = past.next() else {
                 return Ok(Some(Hits { among: among(&found), there_are_more: false }));
             };
-            match self.look_forwards(select(), sought, span).await? {
+            let hits_max = Ord::max(HITS_MAX, 2 * sought.page.rows);
+            let mut places = self.look_forwards(select(), sought, (span, hits_max)).await?;
+            if places.is_none() && span.count() == 1 {
+                places = self.look_forwards(select(), sought, (span, HITS_OF_A_SECOND_MAX)).await?;
+            }
+            match places {
                 Some(places) if places.is_empty() => {}
                 Some(places) => {
                     past.had_some();
                     found.extend(places);
                 }
                 None if span.count() > 1 => past.had_too_many(span),
-                None => return Ok(None), // so many in one second
+                None => return Ok(None),
             }
             if found.len() as u64 > sought.page.rows {
                 return Ok(Some(Hits { among: among(&found), there_are_more: true }));
@@ -74,14 +81,13 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// The places of this span that have the words, and are selected; `None` when too many have the words.
+    /// The places of this span that have the words, and are selected; `None` when more than so many have the words.
     async fn look_forwards(
         &self,
         select: ScopedSelect<'_, '_, execution::Entity>,
         sought: &Sought<'_>,
-        span: Seconds,
+        (span, hits_max): (Seconds, u64),
     ) -> Result<Option<Vec<i64>>> {
-        let hits_max = Ord::max(HITS_MAX, 2 * sought.page.rows);
         let place = || Expr::cust("execution_words.rowid");
         let hits = Query::select()
             .expr_as(place(), "place")
