@@ -24,6 +24,7 @@ mod m0017_orders_of_code_agents;
 mod m0018_creation_in_ranges;
 mod m0019_words_merged_later;
 mod m0020_words_merged_by_eight;
+mod m0021_orders_of_values;
 
 async fn on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_creation_in_ranges::Migration),
             Box::new(m0019_words_merged_later::Migration),
             Box::new(m0020_words_merged_by_eight::Migration),
+            Box::new(m0021_orders_of_values::Migration),
         ]
     }
 }

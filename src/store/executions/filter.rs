@@ -11,8 +11,8 @@ use crate::store::scoped::Reader;
 pub(super) const DURATION: &str = "coalesce(duration_ms, -1)";
 const TOKENS: &str = "(input_tokens + output_tokens)";
 
-/// A condition that has an index: those of values go on in the order of creation, and that of code agents in any order of lists;
-/// those of ranges do not.
+/// A condition that has an index: those of values go on in the order of creation, and most of them in any order of lists; those of
+/// ranges do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Statuses,
@@ -133,7 +133,8 @@ impl Part {
 
     /// Whether it has an index that goes on in this order.
     pub(super) fn goes_on_in(self, order: Order) -> bool {
-        self == Self::CodeAgents || (self.is_of_values() && Self::of_order(order) == Self::CreatedAt)
+        let is_of_few = matches!(self, Self::WorkflowRuns | Self::Visual);
+        self.is_of_values() && (Self::of_order(order) == Self::CreatedAt || !is_of_few)
     }
 }
 

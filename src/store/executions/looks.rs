@@ -188,10 +188,7 @@ impl Reader<'_> {
         if let Some(((part, _), _)) = few.min_by_key(|(_, count)| *count) {
             return Ok(By::Few(*part));
         }
-        if !is_of_creation(order) {
-            return Ok(self.by_nearest(filter, order));
-        }
-        let single = |(part, values): &&&(Part, usize)| part.is_of_values() && *values == 1;
+        let single = |(part, values): &&&(Part, usize)| part.goes_on_in(order) && *values == 1;
         let single: Vec<_> = counted.iter().filter(single).map(|(part, _)| *part).collect();
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
         let reach = |part: &Part| {
@@ -201,14 +198,14 @@ impl Reader<'_> {
                 .limit(1)
                 .value(sort_key(order))
         };
-        let reaches: Vec<Option<Timestamp>> = self.values(single.iter().map(reach)).await?;
-        let reaches = single.iter().zip(reaches);
-        let furthest = match reading_order(order, page) {
-            // Nothing is further than all.
-            Order::Asc => reaches.max_by_key(|(_, reach)| reach.unwrap_or(Timestamp::MAX_UTC)),
-            _ => reaches.min_by_key(|(_, reach)| reach.unwrap_or(Timestamp::MIN_UTC)),
+        let reaches = single.iter().map(reach);
+        let reading = reading_order(order, page);
+        let furthest = if is_of_creation(order) {
+            furthest(&self.values::<Option<Timestamp>>(reaches).await?, &reading)
+        } else {
+            furthest(&self.values::<Option<i64>>(reaches).await?, &reading)
         };
-        Ok(furthest.map_or(By::Order(order), |(part, _)| By::Value(*part, order)))
+        Ok(furthest.map_or(By::Order(order), |place| By::Value(single[place], order)))
     }
 
     /// Some values, read by one statement.
@@ -261,6 +258,16 @@ impl Reader<'_> {
         bounded.created_at.to = to.into_iter().chain(created_to).reduce(Ord::min);
         Ok(Cow::Owned(bounded))
     }
+}
+
+/// The place of the one that comes furthest; nothing comes further than one that has come to the end.
+fn furthest<T: Copy + Ord>(reaches: &[Option<T>], reading: &Order) -> Option<usize> {
+    let places = reaches.iter().enumerate();
+    let furthest = match reading {
+        Order::Asc => places.max_by_key(|(_, reach)| (reach.is_none(), **reach)),
+        _ => places.min_by_key(|(_, reach)| **reach),
+    };
+    furthest.map(|(place, _)| place)
 }
 
 fn few(part: Part, order: ListOrder) -> u64 {
