@@ -283,6 +283,22 @@ async fn requests(small: &Client, large: &Client) {
         ("how many of 30 days", COUNT, by(json!({ "createdAt": { "from": ago(30) } }))),
         ("longest", LIST, json!({ "order": "LONGEST" })),
         ("costliest", LIST, json!({ "order": "COSTLIEST" })),
+        ("longest failures", LIST, json!({ "order": "LONGEST", "filter": { "statuses": ["FAILED"] } })),
+        (
+            "longest of a quick workflow",
+            LIST,
+            json!({ "order": "LONGEST", "filter": { "workflowIds": ["workflow 4"] } }),
+        ),
+        (
+            "costliest of a project, failed",
+            LIST,
+            json!({ "order": "COSTLIEST", "filter": { "projectKeys": ["project 3"], "statuses": ["FAILED"] } }),
+        ),
+        (
+            "longest of a project, failed",
+            LIST,
+            json!({ "order": "LONGEST", "filter": { "projectKeys": ["project 3"], "statuses": ["FAILED"] } }),
+        ),
         ("longest of a quick agent", OF_AGENT, json!({ "order": "LONGEST" })),
         ("costliest of an agent", OF_AGENT, json!({ "order": "COSTLIEST" })),
         (
