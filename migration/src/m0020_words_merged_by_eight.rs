@@ -7,8 +7,9 @@ use sea_orm_migration::sea_orm::DbBackend;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Parts of a size that a server merges, and parts of a size of which whoever adds one merges all at once. More come in a second
-/// hardly ever; two thousand are the most that there may be: <https://sqlite.org/fts5.html#the_usermerge_configuration_option>.
+/// Parts of a size that a server merges (<https://sqlite.org/fts5.html#the_usermerge_configuration_option>), and parts of a size of
+/// which whoever adds one merges all at once (<https://sqlite.org/fts5.html#the_crisismerge_configuration_option>): more than come while
+/// a server waits, and few enough for all sizes together to stay below FTS5's limit of two thousand.
 const PARTS: [(&str, u32); 2] = [("usermerge", 8), ("crisismerge", 200)];
 const AS_USUAL: [(&str, u32); 2] = [("usermerge", 4), ("crisismerge", 16)];
 

@@ -97,6 +97,16 @@ struct Follower {
     settle_millis: u64,
 }
 
+/// What the follower would see of an execution now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Seen,
+    /// The filter may hide it.
+    Unseen,
+    /// The filter hides nothing.
+    Gone,
+}
+
 /// The newest revisions that were sent, of executions that changed lately.
 ///
 /// On PostgreSQL, a transaction that changes many executions may have begun before another one that changed one of
@@ -106,12 +116,14 @@ struct Follower {
 struct Newest(HashMap<Uuid, (i32, ChangeKind)>);
 
 impl Newest {
-    /// Whether this event says something new. `is_seen` is whether the follower would see its execution now.
-    fn admits(&mut self, event: &FeedEvent, is_seen: bool) -> bool {
+    /// Whether this event says something new.
+    fn admits(&mut self, event: &FeedEvent, sight: Sight) -> bool {
         use ChangeKind::{Created, Deleted};
         let (newest, is_news) = match (self.0.get(&event.execution_id), event.kind) {
             // Made anew, or by a transaction that began after the one that deleted it.
-            (Some((_, Deleted)), Created) => ((event.revision, Created), is_seen),
+            (Some((_, Deleted)), Created) if sight != Sight::Gone => {
+                ((event.revision, Created), sight == Sight::Seen)
+            }
             (Some((_, Deleted)), _) => return false,
             (Some((revision, kind)), Created) if *revision > event.revision => ((*revision, *kind), true),
             (Some((revision, _)), _) if *revision > event.revision => return false,
@@ -153,10 +165,12 @@ impl Follower {
         let executions = reader.followed_executions(&keys, &self.filter).await?;
         let everything = self.filter == Filter::default();
         let newest = &mut self.newest;
-        let news = page
-            .events
-            .into_iter()
-            .filter(|event| newest.admits(event, executions.contains_key(&event.execution_id)));
+        let sight = |event: &FeedEvent| match executions.get(&event.execution_id) {
+            Some(_) => Sight::Seen,
+            None if everything => Sight::Gone,
+            None => Sight::Unseen,
+        };
+        let news = page.events.into_iter().filter(|event| newest.admits(event, sight(event)));
         Ok(news
             .filter_map(|event| {
                 let execution = match event.kind {
@@ -205,10 +219,10 @@ fn parse(cursor: &str) -> Option<(FeedPosition, Timestamp)> {
 mod tests {
     use super::*;
 
-    /// Which of these events of one execution are sent, all of which are read while the follower would see it, or would not.
-    fn sent(events: &[(ChangeKind, i32)], is_seen: bool) -> Vec<(ChangeKind, i32)> {
+    /// Which of these events of one execution are sent, all of which are read while the follower would see so much of it.
+    fn sent(events: &[(ChangeKind, i32)], sight: Sight) -> Vec<(ChangeKind, i32)> {
         let mut newest = Newest::default();
-        events.iter().copied().filter(|change| newest.admits(&event(*change), is_seen)).collect()
+        events.iter().copied().filter(|change| newest.admits(&event(*change), sight)).collect()
     }
 
     fn event((kind, revision): (ChangeKind, i32)) -> FeedEvent {
@@ -226,32 +240,35 @@ mod tests {
     fn an_older_change_that_comes_after_a_newer_one_is_left_out() {
         use ChangeKind::{Created, Finished, Updated};
         let events = [(Created, 1), (Updated, 3), (Updated, 2), (Finished, 4), (Updated, 3)];
-        assert_eq!(sent(&events, true), [(Created, 1), (Updated, 3), (Finished, 4)]);
+        assert_eq!(sent(&events, Sight::Seen), [(Created, 1), (Updated, 3), (Finished, 4)]);
     }
 
     #[test]
     fn that_it_was_made_is_said_even_after_its_first_change() {
         use ChangeKind::{Created, Finished, Updated};
         let events = [(Updated, 2), (Created, 1), (Updated, 2), (Finished, 3)];
-        assert_eq!(sent(&events, true), events);
+        assert_eq!(sent(&events, Sight::Seen), events);
         let events = [(Updated, 3), (Created, 1), (Updated, 2)];
-        assert_eq!(sent(&events, true), [(Updated, 3), (Created, 1)]);
+        assert_eq!(sent(&events, Sight::Seen), [(Updated, 3), (Created, 1)]);
     }
 
     #[test]
     fn after_its_deletion_nothing_is_said_of_it_unless_it_was_made_anew() {
         use ChangeKind::{Created, Deleted, Updated};
         let events = [(Created, 1), (Updated, 2), (Deleted, 2), (Updated, 2), (Created, 1)];
-        assert_eq!(sent(&events, false), events[..3]);
+        assert_eq!(sent(&events, Sight::Unseen), events[..3]);
+        let events = [(Created, 1), (Deleted, 1), (Created, 1), (Updated, 2), (Deleted, 2)];
+        assert_eq!(sent(&events, Sight::Gone), events[..2], "it was deleted again");
         let events = [(Created, 1), (Updated, 2), (Deleted, 2), (Created, 1), (Updated, 2)];
-        assert_eq!(sent(&events, true), events);
+        assert_eq!(sent(&events, Sight::Seen), events);
     }
+
     #[test]
     fn changes_of_one_that_was_made_anew_are_said_once_it_passes_the_filter() {
         use ChangeKind::{Created, Deleted, Updated};
         let mut newest = Newest::default();
-        assert!(newest.admits(&event((Deleted, 2)), false));
-        assert!(!newest.admits(&event((Created, 1)), false), "it does not pass yet");
-        assert!(newest.admits(&event((Updated, 2)), true));
+        assert!(newest.admits(&event((Deleted, 2)), Sight::Unseen));
+        assert!(!newest.admits(&event((Created, 1)), Sight::Unseen), "it does not pass yet");
+        assert!(newest.admits(&event((Updated, 2)), Sight::Seen));
     }
 }

@@ -8,8 +8,10 @@ use crate::domain::limits::{
 };
 use crate::store::Store;
 
-/// Parts that come in this time are merged together.
-const MERGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Parts that come in this time are merged together; a search looks into each of them.
+const MERGE_INTERVAL: Duration = Duration::from_millis(250);
+/// After so long without a write there may be something to merge that another process has written.
+const QUIET_MAX: Duration = Duration::from_secs(60);
 /// How long a step is to take.
 const AIM: Duration = Duration::from_micros(WORDS_MERGE_STEP_MICROSECONDS);
 
@@ -18,7 +20,10 @@ pub async fn merge_words(store: Store) {
     let mut pages = 1;
     loop {
         match store.merge_words(pages).await {
-            Ok(step) if step.is_last => tokio::time::sleep(MERGE_INTERVAL).await,
+            Ok(step) if step.is_last => {
+                _ = tokio::time::timeout(QUIET_MAX, store.written()).await;
+                tokio::time::sleep(MERGE_INTERVAL).await;
+            }
             Ok(step) => {
                 pages = next_pages(pages, step.held);
                 tokio::time::sleep(pause(step.held)).await;

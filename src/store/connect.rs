@@ -7,6 +7,7 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, Statement, TransactionTrait as _};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use tokio::sync::Notify;
 
 use super::dialect::Dialect;
 use super::failure::failed;
@@ -52,6 +53,7 @@ impl Store {
                 read: sqlite_readers(path, *synchronous, *connections_max).await?,
                 background: connect_sqlite(path, Synchronous::Normal, 1).await?,
                 dialect: Dialect::Sqlite,
+                writes: Notify::new(),
                 has_statistics: AtomicBool::default(),
                 executions_by_id: Line::default(),
                 code_agents_by_id: Line::default(),
@@ -65,6 +67,7 @@ impl Store {
                     background: pool.clone(),
                     write: pool,
                     dialect: Dialect::Postgres,
+                    writes: Notify::new(),
                     has_statistics: AtomicBool::default(),
                     executions_by_id: Line::default(),
                     code_agents_by_id: Line::default(),
@@ -85,6 +88,10 @@ impl Store {
             self.ensure_role().await?;
         }
         let schema = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
+        if self.0.dialect.is_postgres() {
+            // An index of a long history takes minutes. Those who write wait meanwhile.
+            schema.execute_unprepared("SET LOCAL statement_timeout = 0").await.map_err(failed)?;
+        }
         if let Some(lock) = self.0.dialect.lock_schema() {
             schema.execute_raw(lock).await.map_err(failed)?;
         }

@@ -78,6 +78,7 @@ use sea_orm::{
 };
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
+use tokio::sync::Notify;
 
 use crate::auth::Viewer;
 use crate::error::Result;
@@ -126,6 +127,8 @@ struct Pools {
     /// writer's, too, so that there is one writer all the same.
     background: DatabaseConnection,
     dialect: Dialect,
+    /// Told when somebody begins to write.
+    writes: Notify,
     /// Whether the statistics have been seen to be complete: they stay so.
     has_statistics: AtomicBool,
     /// Those who ask for executions by id, for code agents, and for the statistics of code agents.
@@ -146,6 +149,7 @@ impl Store {
     /// `UNAVAILABLE` when the database cannot be reached.
     pub async fn begin(&self) -> Result<WriteTx> {
         let inner = self.0.write.begin_with_options(write_options(self.0.dialect)).await.map_err(failed)?;
+        self.0.writes.notify_one();
         Ok(WriteTx { inner, dialect: self.0.dialect, _writer: None })
     }
 

@@ -226,8 +226,12 @@ impl Reader<'_> {
         } = filter;
         // PostgreSQL takes whichever it thinks best.
         let by = if self.dialect.is_postgres() { By::Any } else { by };
-        // Of indexes that have the tenant alone SQLite takes any, but that of visual sessions has the time of creation, too.
-        let is_by_visual = matches!(by, By::Few(Part::Visual) | By::Value(Part::Visual, _));
+        // Of several indexes SQLite takes any. Rows are next to each other in that which goes on in the order of creation.
+        let is_by_creation = match by {
+            By::Few(part) => part.is_of_values(),
+            By::Value(part, _) => part == Part::Visual,
+            _ => false,
+        };
         let column = |part, column| by.column(part, column);
         let created = || column(Part::CreatedAt, C::CreatedAt);
         let completed = || column(Part::CompletedAt, C::CompletedAt);
@@ -255,7 +259,7 @@ impl Reader<'_> {
             .add_option(project_keys.as_ref().map(|all| column(Part::Projects, C::ProjectKey).is_in(all)))
             .add_option(owner_ids.as_ref().map(|all| column(Part::Owners, C::OwnerId).is_in(all)))
             .add_option(visual_only.then(|| by.expression(Part::Visual, "visual_enabled")))
-            .add_option(is_by_visual.then(|| Expr::cust("execution.created_at > ''")))
+            .add_option(is_by_creation.then(|| Expr::cust("execution.created_at > ''")))
             .add_option(created_at.from.map(|from| created().gte(from)))
             .add_option(created_at.to.map(|to| created().lt(to)))
             .add_option(completed_at.from.map(|from| completed().gte(from)))

@@ -193,7 +193,7 @@ impl Reader<'_> {
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
         let reach = |part: &Part| {
             let by = By::Value(*part, order);
-            self.in_order_of(&part.alone(filter), by, order, page)
+            self.in_order_of(&by.alone(filter), by, order, page)
                 .skip(NEAR_ROWS)
                 .limit(1)
                 .value(sort_key(order))
@@ -260,11 +260,11 @@ impl Reader<'_> {
     }
 }
 
-/// The place of the one that comes furthest; nothing comes further than one that has come to the end.
+/// The place of the first one that comes furthest; nothing comes further than one that has come to the end.
 fn furthest<T: Copy + Ord>(reaches: &[Option<T>], reading: &Order) -> Option<usize> {
     let places = reaches.iter().enumerate();
     let furthest = match reading {
-        Order::Asc => places.max_by_key(|(_, reach)| (reach.is_none(), **reach)),
+        Order::Asc => places.rev().max_by_key(|(_, reach)| (reach.is_none(), **reach)),
         _ => places.min_by_key(|(_, reach)| **reach),
     };
     furthest.map(|(place, _)| place)

@@ -23,6 +23,11 @@ pub struct MergedStep {
 const CHANGES_OF_NOTHING_MAX: i64 = 1;
 
 impl Store {
+    /// Waits until somebody of this process writes, or has written since the last time.
+    pub async fn written(&self) {
+        self.0.writes.notified().await;
+    }
+
     /// Merges so many pages of SQLite's index of words. PostgreSQL's own autovacuum does so.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ const SECOND_MAX: i64 = (i64::MAX >> PLACES_OF_A_SECOND) - 1;
 const HITS_MAX: u64 = 100;
 /// The same of a single second, which is not looked at in parts: within it, places are not in the order of time.
 const HITS_OF_A_SECOND_MAX: u64 = 10_000;
+/// Seconds of which one search looks at more than [`HITS_MAX`].
+const CROWDED_SECONDS_MAX: usize = 3;
 /// Spans that one search looks at. Who filters common words by what few have asks for more: those are found among all that have
 /// the words.
 const LOOKS_MAX: usize = 60;
@@ -56,13 +58,15 @@ impl Reader<'_> {
         };
         let mut past = Past::of(Seconds { first, end: last + 1 });
         let mut found = Vec::new();
+        let mut crowded_seconds = 0;
         for _ in 0..LOOKS_MAX {
             let Some(span) = past.next() else {
                 return Ok(Some(Hits { among: among(&found), there_are_more: false }));
             };
             let hits_max = Ord::max(HITS_MAX, 2 * sought.page.rows);
             let mut places = self.look_forwards(select(), sought, (span, hits_max)).await?;
-            if places.is_none() && span.count() == 1 {
+            if places.is_none() && span.count() == 1 && crowded_seconds < CROWDED_SECONDS_MAX {
+                crowded_seconds += 1;
                 places = self.look_forwards(select(), sought, (span, HITS_OF_A_SECOND_MAX)).await?;
             }
             match places {
