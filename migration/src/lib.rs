@@ -27,7 +27,15 @@ mod m0020_words_merged_by_eight;
 mod m0021_orders_of_values;
 
 async fn on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
-    if manager.get_database_backend() != DbBackend::Postgres {
+    on(DbBackend::Postgres, manager, statements).await
+}
+
+async fn on_sqlite(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    on(DbBackend::Sqlite, manager, statements).await
+}
+
+async fn on(backend: DbBackend, manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    if manager.get_database_backend() != backend {
         return Ok(());
     }
     for statement in statements {

@@ -202,7 +202,7 @@ async fn multiply(backend: Backend, server: &Server, executions: usize) {
         address.run(create).await;
     }
     if backend == Backend::Sqlite {
-        // As it is when the rows came over a year, and not in one go.
+        // The parts that come in one go are large, and of one size: a server would merge them while it is measured.
         address.run("INSERT INTO execution_words (execution_words) VALUES ('optimize')").await;
     }
     address.settle().await;

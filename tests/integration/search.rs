@@ -271,10 +271,15 @@ async fn a_search_is_paged_counted_sorted_and_filtered_like_any_list(team: Team)
 /// More than are read at once have the words, most of them long ago and many of them at one moment.
 async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(team: Team) {
     const SPREAD: u32 = 2_400;
+    const BURSTS: u32 = SPREAD + 2_100;
     let owner = &team.owner;
     let recorded = |number: u32| {
         let clump = "2019-03-01T10:00:00Z".parse().expect("it is a time");
         let started = match number % 8 {
+            // Five seconds one after the other, each of which has more than are looked at together.
+            _ if number >= BURSTS => {
+                clump + chrono::TimeDelta::seconds(60 + i64::from((number - BURSTS) / 120))
+            }
             // There the order is that of the ids.
             _ if number >= SPREAD => clump,
             0 => clump,
@@ -284,11 +289,16 @@ async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(t
         };
         json!({
             "id": runledger::clock::new_id(), "startedAt": started, "completedAt": started,
-            "name": if number >= SPREAD { "clump" } else if number % 8 == 1 { "recent" } else { "common" },
+            "name": match number {
+                BURSTS.. => "burst",
+                SPREAD.. => "clump",
+                _ if number % 8 == 1 => "recent",
+                _ => "common",
+            },
             "status": if number.is_multiple_of(300) { "FAILED" } else { "COMPLETED" },
         })
     };
-    let recorded: Vec<_> = (0..SPREAD + 2_100).map(recorded).collect();
+    let recorded: Vec<_> = (0..BURSTS + 600).map(recorded).collect();
     for part in recorded.chunks(400) {
         owner.record(json!(part)).await.expect("they are fine");
     }
@@ -303,9 +313,15 @@ async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(t
         of_name.sort_by(|one, other| other.cmp(one));
         of_name
     };
-    for (name, status) in
-        [("common", ""), ("recent", ""), ("clump", ""), ("common", "FAILED"), ("absent", "")]
-    {
+    for (name, status, rows) in [
+        ("common", "", 200),
+        ("recent", "", 200),
+        ("clump", "", 200),
+        ("burst", "", 50),
+        ("burst", "FAILED", 50),
+        ("common", "FAILED", 200),
+        ("absent", "", 200),
+    ] {
         let mut filter = json!({ "search": name });
         if !status.is_empty() {
             filter["statuses"] = json!([status]);
@@ -317,7 +333,7 @@ async fn executions_of_any_time_are_found_in_order_however_many_have_the_words(t
             }
             let (mut pages, mut after) = (Vec::new(), Value::Null);
             loop {
-                let arguments = json!({ "filter": filter, "order": order, "first": 200, "after": after });
+                let arguments = json!({ "filter": filter, "order": order, "first": rows, "after": after });
                 let page = owner.query(&uncounted, arguments).await["executions"].take();
                 pages.extend(page["nodes"].as_array().expect("a list").iter().map(id_of));
                 after = page["pageInfo"]["endCursor"].clone();

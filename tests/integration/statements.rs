@@ -22,7 +22,10 @@ for_each_backend!(
     summing_up_statistics_scans_no_table,
 );
 
-for_sqlite!(the_hits_of_a_search_are_looked_up_by_their_keys);
+for_sqlite!(
+    the_hits_of_a_search_are_looked_up_by_their_keys,
+    the_longest_and_the_costliest_of_each_value_come_from_an_index_of_theirs,
+);
 for_postgres!(a_page_of_a_search_does_not_look_at_all_that_have_its_words);
 
 /// A server that logs each statement as a line of JSON.
@@ -256,6 +259,33 @@ async fn the_hits_of_a_search_are_looked_up_by_their_keys(backend: Backend) {
         }
     }
     assert!(looks >= 2, "the hits of each are looked up");
+}
+
+/// Otherwise a page goes through all that is longer, or dearer, of others, or sorts all of them.
+async fn the_longest_and_the_costliest_of_each_value_come_from_an_index_of_theirs(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    fill(&team).await;
+    let list = "query ($filter: ExecutionFilter!, $order: ExecutionOrder!) {
+        executions(filter: $filter, orderBy: $order) { nodes { id } }
+    }";
+    for (value, filter) in [
+        ("status", json!({ "statuses": ["COMPLETED"] })),
+        ("mode", json!({ "modes": ["LOCAL_RUN"] })),
+        ("workflow", json!({ "workflowIds": ["w"] })),
+        ("project", json!({ "projectKeys": ["p"] })),
+        ("owner", json!({ "ownerIds": [Team::OWNER] })),
+    ] {
+        for order in ["longest", "costliest"] {
+            let variables = json!({ "filter": filter, "order": order.to_uppercase() });
+            let statements = statements_of(&team, list, variables).await;
+            let page = statements.iter().find(|statement| statement.contains("ORDER BY")).expect("a page");
+            let steps = plan::sqlite_steps(&server, page).await;
+            let index = format!("USING INDEX execution_{order}_of_{value} ");
+            assert!(steps.iter().any(|step| step.contains(&index)), "{index}: {steps:?}\n    {page}");
+            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "sorted: {steps:?}\n    {page}");
+        }
+    }
 }
 
 async fn work_in_the_background_scans_no_table(backend: Backend) {

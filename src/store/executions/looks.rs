@@ -277,3 +277,22 @@ fn few(part: Part, order: ListOrder) -> u64 {
         _ => FEW_ROWS,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_those_that_come_equally_far_is_taken_in_both_directions() {
+        assert_eq!(furthest(&[Some(5), Some(3), Some(3)], &Order::Desc), Some(1));
+        assert_eq!(furthest(&[Some(3), Some(5), Some(5)], &Order::Asc), Some(1));
+        assert_eq!(furthest::<i64>(&[], &Order::Asc), None);
+    }
+
+    #[test]
+    fn nothing_comes_further_than_the_end() {
+        for reading in [Order::Asc, Order::Desc] {
+            assert_eq!(furthest(&[Some(i64::MIN), None, Some(i64::MAX)], &reading), Some(1));
+        }
+    }
+}
