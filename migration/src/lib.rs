@@ -25,6 +25,7 @@ mod m0018_creation_in_ranges;
 mod m0019_words_merged_later;
 mod m0020_words_merged_by_eight;
 mod m0021_orders_of_values;
+mod m0022_orders_of_statuses;
 
 async fn on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     on(DbBackend::Postgres, manager, statements).await
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_words_merged_later::Migration),
             Box::new(m0020_words_merged_by_eight::Migration),
             Box::new(m0021_orders_of_values::Migration),
+            Box::new(m0022_orders_of_statuses::Migration),
         ]
     }
 }

@@ -1,9 +1,10 @@
 //! What SQLite and PostgreSQL spell differently. Nothing else in the store asks which one it is.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query, SelectStatement};
 use sea_orm::{ColumnTrait, DbBackend, Iden, Statement};
 use uuid::Uuid;
 
+use super::scoped::subselect;
 use crate::clock::Timestamp;
 use crate::domain::text::hex;
 
@@ -59,6 +60,17 @@ impl Dialect {
                 .is_in(ids.iter().map(|id| id.simple().to_string().to_uppercase())),
             Self::Postgres => Expr::cust(format!("{name}::text")).is_in(ids.iter().map(Uuid::to_string)),
         }
+    }
+
+    /// That an execution is one of those whose `tenant_id` and `id` a query gives. They are few.
+    pub(super) fn is_one_of(self, keys: SelectStatement) -> Expr {
+        let (condition, columns) = match self {
+            Self::Sqlite => ("(execution.tenant_id, execution.id) IN ?", "tenant_id, id"),
+            // Of an array PostgreSQL thinks that it is short.
+            Self::Postgres => ("execution.id = ANY (ARRAY $1)", "id"),
+        };
+        let keys = Query::select().expr(Expr::cust(columns)).from_subquery(keys, "few").take();
+        Expr::cust_with_exprs(condition, [subselect(keys)])
     }
 
     /// A time that PostgreSQL plans for as for any other, so that it has no reason to plan anew for each.

@@ -229,12 +229,6 @@ impl<E: Owned> ScopedSelect<'_, '_, E> {
         subselect(Query::select().expr(Expr::cust("count(*)")).from_subquery(rows, "counted").take())
     }
 
-    /// Without the first `rows` rows.
-    pub(super) fn skip(mut self, rows: u64) -> Self {
-        self.select = self.select.offset(rows);
-        self
-    }
-
     /// At most `rows` rows.
     pub(super) fn limit(mut self, rows: u64) -> Self {
         self.select = self.select.limit(rows);
@@ -378,20 +372,40 @@ pub(super) fn any_of(conditions: &[Expr]) -> Condition {
     })
 }
 
+/// All rows of some sorted selects that have the same columns, in the same order, which is by these; none of nothing. What comes in
+/// this order out of an index is read no further than it is asked for.
+pub(super) fn merged(
+    parts: impl IntoIterator<Item = Part>,
+    order: impl IntoIterator<Item = (&'static str, Order)>,
+) -> Option<SelectStatement> {
+    let parts: Vec<_> = parts.into_iter().map(|Part(query)| query).collect();
+    let mut merged = union_of_sorted(parts)?;
+    merged.clear_order_by();
+    for (column, order) in order {
+        merged.order_by(column, order);
+    }
+    Some(merged)
+}
+
 fn union<E: Owned>(
     selects: Vec<ScopedSelect<'_, '_, E>>,
     columns: &(impl IntoIterator<Item = E::Column> + Clone),
 ) -> Option<SelectStatement> {
-    let mut queries = selects.into_iter().map(|select| select.scoped().columns(columns.clone()).into_query());
-    let first = queries.next()?;
-    let mut rest = queries.peekable();
-    if rest.peek().is_none() {
-        return Some(first);
+    union_of_sorted(
+        selects.into_iter().map(|select| select.scoped().columns(columns.clone()).into_query()).collect(),
+    )
+}
+
+/// A union of selects, each with its own order and limit; none of nothing.
+fn union_of_sorted(mut queries: Vec<SelectStatement>) -> Option<SelectStatement> {
+    if queries.len() <= 1 {
+        return queries.pop();
     }
     // SQLite takes ORDER BY and LIMIT in a part of a union only below a FROM.
     let part = |query| Query::select().column(Asterisk).from_subquery(query, "part").take();
-    let mut union = part(first);
-    union.unions(rest.map(|query| (UnionType::All, part(query))));
+    let mut parts = queries.into_iter().map(part);
+    let mut union = parts.next()?;
+    union.unions(parts.map(|part| (UnionType::All, part)));
     Some(union)
 }
 

@@ -127,6 +127,11 @@ async fn fill(client: &Client, agent: &str, now: DateTime<Utc>) {
     client.finish(finish).await.expect("it is running");
 }
 
+/// As many as a filter takes.
+fn many_workflows() -> Vec<String> {
+    (1..200).map(|number| format!("workflow {number}")).chain(["old".to_owned()]).collect()
+}
+
 fn cases(agent: &str, now: DateTime<Utc>) -> Vec<Case> {
     let of_agent = |node: &Value| !node["codeAgent"].is_null();
     let ago = move |minutes: i64| now - TimeDelta::minutes(minutes);
@@ -169,6 +174,26 @@ fn cases(agent: &str, now: DateTime<Utc>) -> Vec<Case> {
             Box::new(move |node| {
                 is("status", "FAILED")(node) && is("workflowId", "new")(node) && is("mode", "LOCAL_RUN")(node)
             }),
+        ),
+        // Several values of several conditions; some are named twice, and some nothing has.
+        (
+            json!({
+                "workflowIds": ["old", "none", "new", "old"],
+                "statuses": ["COMPLETED", "FAILED", "COMPLETED"],
+                "modes": ["CLOUD_RUN", "LOCAL_RUN"],
+            }),
+            Box::new(|node| !node["workflowId"].is_null()),
+        ),
+        (
+            json!({ "workflowIds": ["new", "old"], "codeAgentIds": [agent], "statuses": ["COMPLETED"] }),
+            Box::new(move |node| of_agent(node) && is("status", "COMPLETED")(node)),
+        ),
+        (json!({ "workflowIds": [], "statuses": ["FAILED"] }), Box::new(|_| false)),
+        (json!({ "workflowIds": ["old"], "statuses": [] }), Box::new(|_| false)),
+        // More values than are merged.
+        (
+            json!({ "workflowIds": many_workflows(), "statuses": ["COMPLETED"] }),
+            Box::new(move |node| is("status", "COMPLETED")(node) && is("workflowId", "old")(node)),
         ),
         (json!({ "durationMs": { "min": 900_000 } }), Box::new(at_least("durationMs", 900_000))),
         (json!({ "totalTokens": { "min": 1_000_000 } }), Box::new(at_least("tokens", 1_000_000))),

@@ -26,7 +26,10 @@ for_sqlite!(
     the_hits_of_a_search_are_looked_up_by_their_keys,
     the_longest_and_the_costliest_of_each_value_come_from_an_index_of_theirs,
 );
-for_postgres!(a_page_of_a_search_does_not_look_at_all_that_have_its_words);
+for_postgres!(
+    a_page_of_a_search_does_not_look_at_all_that_have_its_words,
+    the_longest_and_the_costliest_of_each_value_are_merged_from_an_index_of_theirs,
+);
 
 /// A server that logs each statement as a line of JSON.
 async fn logging_server(backend: Backend) -> Server {
@@ -261,29 +264,73 @@ async fn the_hits_of_a_search_are_looked_up_by_their_keys(backend: Backend) {
     assert!(looks >= 2, "the hits of each are looked up");
 }
 
+const SORTED_LIST: &str = "query ($filter: ExecutionFilter!, $order: ExecutionOrder!) {
+    executions(filter: $filter, orderBy: $order) { nodes { id } }
+}";
+
+/// One value of everything that has an index in the orders of duration and cost, by the indexes' names.
+async fn one_of_each_value(team: &Team) -> [(&'static str, Value); 5] {
+    [
+        ("code_agent", json!({ "codeAgentIds": [agent(&team.owner, 0).await] })),
+        ("mode", json!({ "modes": ["LOCAL_RUN"] })),
+        ("workflow", json!({ "workflowIds": ["w"] })),
+        ("project", json!({ "projectKeys": ["p"] })),
+        ("owner", json!({ "ownerIds": [Team::OWNER] })),
+    ]
+}
+
+async fn statement_of_page(team: &Team, filter: &Value, order: &str) -> String {
+    let variables = json!({ "filter": filter, "order": order.to_uppercase() });
+    let statements = statements_of(team, SORTED_LIST, variables).await;
+    statements.into_iter().find(|statement| statement.contains("ORDER BY")).expect("a page")
+}
+
 /// Otherwise a page goes through all that is longer, or dearer, of others, or sorts all of them.
 async fn the_longest_and_the_costliest_of_each_value_come_from_an_index_of_theirs(backend: Backend) {
     let server = logging_server(backend).await;
     let team = Team::of(&server);
     fill(&team).await;
-    let list = "query ($filter: ExecutionFilter!, $order: ExecutionOrder!) {
-        executions(filter: $filter, orderBy: $order) { nodes { id } }
-    }";
-    for (value, filter) in [
-        ("status", json!({ "statuses": ["COMPLETED"] })),
-        ("mode", json!({ "modes": ["LOCAL_RUN"] })),
-        ("workflow", json!({ "workflowIds": ["w"] })),
-        ("project", json!({ "projectKeys": ["p"] })),
-        ("owner", json!({ "ownerIds": [Team::OWNER] })),
-    ] {
-        for order in ["longest", "costliest"] {
-            let variables = json!({ "filter": filter, "order": order.to_uppercase() });
-            let statements = statements_of(&team, list, variables).await;
-            let page = statements.iter().find(|statement| statement.contains("ORDER BY")).expect("a page");
-            let steps = plan::sqlite_steps(&server, page).await;
-            let index = format!("USING INDEX execution_{order}_of_{value} ");
-            assert!(steps.iter().any(|step| step.contains(&index)), "{index}: {steps:?}\n    {page}");
-            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "sorted: {steps:?}\n    {page}");
+    for order in ["longest", "costliest"] {
+        let mut cases = vec![
+            (json!({ "statuses": ["COMPLETED"] }), "status", 1),
+            (json!({ "statuses": ["FAILED", "COMPLETED", "FAILED"] }), "status", 2),
+        ];
+        for (value, filter) in one_of_each_value(&team).await {
+            let with = |statuses: Value| {
+                let mut filter = filter.clone();
+                filter["statuses"] = statuses;
+                filter
+            };
+            cases.push((filter.clone(), value, 5));
+            cases.push((with(json!(["COMPLETED"])), value, 1));
+            cases.push((with(json!(["COMPLETED", "FAILED"])), value, 2));
+        }
+        for (filter, value, strands) in cases {
+            let page = statement_of_page(&team, &filter, order).await;
+            let steps = plan::sqlite_steps(&server, &page).await;
+            let index = format!("INDEX execution_{order}_of_{value} (");
+            let of_index = steps.iter().filter(|step| step.contains(&index)).count();
+            assert_eq!(of_index, strands, "{index}: {steps:?}\n    {page}");
+            // The page is sorted, not what it comes from.
+            let sorted = steps.iter().filter(|step| step.contains("TEMP B-TREE")).count();
+            assert_eq!(sorted, usize::from(strands > 1), "sorted: {steps:?}\n    {page}");
+        }
+    }
+}
+
+async fn the_longest_and_the_costliest_of_each_value_are_merged_from_an_index_of_theirs(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    fill(&team).await;
+    for order in ["longest", "costliest"] {
+        for (value, filter) in one_of_each_value(&team).await {
+            let page = statement_of_page(&team, &filter, order).await;
+            let indexes = plan::postgres_merged_indexes(&server, &page).await;
+            // Of a value that all executions have PostgreSQL may look at each.
+            let of_theirs = |index: &&String| {
+                [value, "status"].iter().any(|of| **index == format!("execution_{order}_of_{of}"))
+            };
+            assert_eq!(indexes.iter().filter(of_theirs).count(), 5, "{indexes:?}\n    {page}");
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) enum By {
     Keys,
     /// That of a condition, which few meet; they are sorted.
     Few(Part),
-    /// That of a condition on one value, in an order in which it goes on.
+    /// That of a condition on values, in an order in which it goes on after each.
     Value(Part, Order),
     /// That of the list's order.
     Order(Order),
@@ -145,7 +145,11 @@ impl By {
             Self::Any => true,
             Self::Keys => false,
             Self::Few(by) => part == by || (part == Part::CreatedAt && by.is_of_values()),
-            Self::Value(by, order) => part == by || part == Part::of_order(order),
+            Self::Value(by, order) => {
+                part == by
+                    || part == Part::of_order(order)
+                    || (part == Part::Statuses && self.is_split_by_status())
+            }
             Self::Order(order) => part == Part::of_order(order),
         }
     }
@@ -153,6 +157,11 @@ impl By {
     /// Whether the index has what all of these are about.
     pub(super) fn has_all(self, parts: &[(Part, usize)]) -> bool {
         parts.iter().all(|(part, _)| self.has(*part))
+    }
+
+    /// Whether the index has each status of a value by itself, as the executions of one may all be shorter than most of the others'.
+    pub(super) fn is_split_by_status(self) -> bool {
+        matches!(self, Self::Value(part, order) if part != Part::Statuses && Part::of_order(order) != Part::CreatedAt)
     }
 
     /// What of a filter the index has, when it is in the order of the list, or has all that sorting needs.
@@ -167,6 +176,9 @@ impl By {
             Self::Value(part, order) => {
                 let mut alone = Part::of_order(order).alone(filter);
                 part.copy(filter, &mut alone);
+                if self.is_split_by_status() {
+                    Part::Statuses.copy(filter, &mut alone);
+                }
                 alone
             }
             Self::Order(order) => Part::of_order(order).alone(filter),

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use chrono::Datelike as _;
 use entity::execution;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Order};
+use sea_orm::{Condition, ConnectionTrait as _, Order};
 
 use super::ExecutionRow;
 use super::filter::{By, Part};
-use super::order::{bounds_by, is_of_creation, key_of_range, reading_order, sort_key, sort_key_by};
+use super::order::{bounds_by, is_of_creation, key_of_range, reading_order};
+use super::strands::KEY;
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, Range};
 use crate::domain::page::{Cursor, Page, Rows};
@@ -23,7 +24,7 @@ use crate::error::Result;
 use crate::store::dialect::Exceeding;
 use crate::store::failure::failed;
 use crate::store::rows::Columns;
-use crate::store::scoped::{Reader, ScopedSelect};
+use crate::store::scoped::{Reader, subselect};
 
 /// Rows next in the order of the list that are looked through first, if a page is not larger.
 const NEAR_ROWS: u64 = 2_000;
@@ -48,12 +49,11 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<Arc<ExecutionRow>>> {
-        let select = |by| self.history().filter(self.matching_by(filter, by));
         let parts = Part::of(filter);
         let nearest = self.by_nearest(filter, order);
         let sees_a_tenant = self.tenant_id().is_some() && self.only_owner().is_none();
         if !sees_a_tenant || filter.ids.is_some() || nearest.has_all(&parts) {
-            return self.page(select(nearest), nearest, order, page, columns).await;
+            return self.page(self.history_by(filter, nearest), nearest, order, page, columns).await;
         }
         if let Some(rows) = self.page_nearby(filter, (nearest, NEAR_ROWS), order, page, columns).await? {
             return Ok(rows);
@@ -64,7 +64,7 @@ impl Reader<'_> {
         {
             return Ok(rows);
         }
-        self.page(select(by), by, order, page, columns).await
+        self.page(self.history_by(filter, by), by, order, page, columns).await
     }
 
     /// A page from among so many rows, or some more, that are next of those of an index; `None` when it would take far more.
@@ -86,11 +86,11 @@ impl Reader<'_> {
         let mut near_rows = Ord::max(near_rows, 4 * page.rows);
         for _ in 0..2 {
             let far = self.key_after(near_rows, by, filter, order, page).await?;
-            let select = self.history().filter(self.matching_by(filter, by));
-            let select = looked_to.iter().fold(select, |select, far| select.filter(farther(far)));
-            let select = far.iter().fold(select, |select, far| select.filter(nearer(far)));
+            let bounds = looked_to.iter().map(farther).chain(far.iter().map(nearer));
+            let bounds = bounds.fold(Condition::all(), Condition::add);
+            let strands = self.history_by(filter, by).into_iter().map(|strand| strand.filter(bounds.clone()));
             let missing = page.rows + 1 - found.len() as u64;
-            let more = self.read(select, (by, missing), order, page, columns).await?;
+            let more = self.read(strands.collect(), (by, missing), order, page, columns).await?;
             if more.iter().any(|row| found.iter().any(|found| found.id == row.id)) {
                 // It has changed meanwhile, and its place with it.
                 return Ok(None);
@@ -117,13 +117,14 @@ impl Reader<'_> {
         if self.tenant_id().is_none() {
             return By::Any;
         }
-        if self.only_owner().is_some() {
-            let own = Part::Owners;
-            return if own.goes_on_in(order) { By::Value(own, order) } else { By::Few(own) };
-        }
         let parts = Part::of(filter);
-        let single = parts.iter().find(|(part, values)| part.goes_on_in(order) && *values == 1);
-        single.map_or(By::Order(order), |(part, _)| By::Value(*part, order))
+        if self.only_owner().is_some() {
+            let own = By::Value(Part::Owners, order);
+            return if own.has_few_strands(&parts) { own } else { By::Few(Part::Owners) };
+        }
+        let mut sorted = sorted_of(&parts, order);
+        let nearest = sorted.clone().find(|by| by.has_all(&parts)).or_else(|| sorted.next());
+        nearest.unwrap_or(By::Order(order))
     }
 
     /// The key in the order of the list that comes after so many rows of an index; `None` when there are no more.
@@ -135,31 +136,31 @@ impl Reader<'_> {
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<Option<Expr>> {
-        let key = sort_key_by(self.dialect, by, order);
-        let select = self.in_order_of(&by.alone(filter), by, order, page).skip(rows).limit(1);
+        let Some(key) = self.key_skipping(rows, by, filter, order, page) else { return Ok(None) };
+        let key = [key].into_iter();
         if is_of_creation(order) {
-            let keys: Vec<Timestamp> = select.tuples([key]).await?;
-            Ok(keys.first().map(|key| Expr::val(*key)))
+            let keys: Vec<Option<Timestamp>> = self.values(key).await?;
+            Ok(keys.into_iter().flatten().next().map(Expr::val))
         } else {
-            let keys: Vec<i64> = select.tuples([key]).await?;
-            Ok(keys.first().map(|key| Expr::val(*key)))
+            let keys: Vec<Option<i64>> = self.values(key).await?;
+            Ok(keys.into_iter().flatten().next().map(Expr::val))
         }
     }
 
-    /// Those that meet the conditions of an index, in the order of the list.
-    fn in_order_of(
+    /// The same for a statement about more; NULL where there are no more.
+    fn key_skipping(
         &self,
-        filter: &Filter,
+        rows: u64,
         by: By,
+        filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
-    ) -> ScopedSelect<'_, '_, execution::Entity> {
-        let direction = reading_order(order, page);
-        self.select::<execution::Entity>()
-            .filter(self.matching_by(filter, by))
-            .filter(bounds_by(self.dialect, by, order, page))
-            .order_by(sort_key_by(self.dialect, by, order), direction.clone())
-            .order_by(execution::Column::Id.into_expr(), direction)
+    ) -> Option<Expr> {
+        let strand = |alone: &Filter| self.select::<execution::Entity>().filter(self.matching_by(alone, by));
+        let strands = by.strands(&by.alone(filter)).iter().map(strand).collect();
+        let mut keys = self.keys_of(strands, by, order, page)?;
+        let far = keys.offset(rows).limit(1).take();
+        Some(subselect(Query::select().column(KEY).from_subquery(far, "far").take()))
     }
 
     /// The index of the condition that few meet. If many meet each, that in which a page's rows are nearest together.
@@ -188,24 +189,17 @@ impl Reader<'_> {
         if let Some(((part, _), _)) = few.min_by_key(|(_, count)| *count) {
             return Ok(By::Few(*part));
         }
-        let single = |(part, values): &&&(Part, usize)| part.goes_on_in(order) && *values == 1;
-        let single: Vec<_> = counted.iter().filter(single).map(|(part, _)| *part).collect();
+        let counted: Vec<_> = counted.into_iter().copied().collect();
+        let sorted: Vec<_> = sorted_of(&counted, order).collect();
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
-        let reach = |part: &Part| {
-            let by = By::Value(*part, order);
-            self.in_order_of(&by.alone(filter), by, order, page)
-                .skip(NEAR_ROWS)
-                .limit(1)
-                .value(sort_key(order))
-        };
-        let reaches = single.iter().map(reach);
+        let reaches = sorted.iter().filter_map(|by| self.key_skipping(NEAR_ROWS, *by, filter, order, page));
         let reading = reading_order(order, page);
         let furthest = if is_of_creation(order) {
             furthest(&self.values::<Option<Timestamp>>(reaches).await?, &reading)
         } else {
             furthest(&self.values::<Option<i64>>(reaches).await?, &reading)
         };
-        Ok(furthest.map_or(By::Order(order), |place| By::Value(single[place], order)))
+        Ok(furthest.map_or(By::Order(order), |place| sorted[place]))
     }
 
     /// Some values, read by one statement.
@@ -258,6 +252,12 @@ impl Reader<'_> {
         bounded.created_at.to = to.into_iter().chain(created_to).reduce(Ord::min);
         Ok(Cow::Owned(bounded))
     }
+}
+
+/// The indexes of these conditions that have few strands in the order of the list.
+fn sorted_of(parts: &[(Part, usize)], order: ListOrder) -> impl Iterator<Item = By> + Clone {
+    let parts_in_order = parts.iter().filter(move |(part, _)| part.goes_on_in(order));
+    parts_in_order.map(move |(part, _)| By::Value(*part, order)).filter(|by| by.has_few_strands(parts))
 }
 
 /// The place of the first one that comes furthest; nothing comes further than one that has come to the end.

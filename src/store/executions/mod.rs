@@ -4,6 +4,7 @@ mod filter;
 mod looks;
 mod order;
 mod read;
+mod strands;
 mod write;
 
 use entity::execution;

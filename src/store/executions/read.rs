@@ -92,15 +92,17 @@ impl Reader<'_> {
                 Some(among) => select().by_its_keys().filter(among),
                 None => select().filter(Expr::val(false)),
             };
-            let rows = self.page(hits, By::Keys, order, page, columns).await?;
+            let rows = self.page(vec![hits], By::Keys, order, page, columns).await?;
             if rows.has_more(page) || !there_are_more {
                 return Ok(rows);
             }
             // Some of them were deleted in between.
         }
         let by = self.by_nearest(&rest, order);
+        // What has the words is found once, not for each strand.
+        let by = if by.strands(&rest).len() == 1 { by } else { By::Order(order) };
         let select = self.history().filter(self.matching_by(&rest, by)).filter(self.has_words(words));
-        self.page(select, by, order, page, columns).await
+        self.page(vec![select], by, order, page, columns).await
     }
 
     /// A page of those that wait or run, newest first, some columns of it.
@@ -112,7 +114,7 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<Arc<ExecutionRow>>> {
-        self.page(self.active(), By::Any, ListOrder::Newest, page, columns).await
+        self.page(vec![self.active()], By::Any, ListOrder::Newest, page, columns).await
     }
 
     /// How many of the history match.
@@ -297,31 +299,38 @@ impl Reader<'_> {
         self.select::<execution::Entity>().filter(self.id_in(execution::Column::Id, ids))
     }
 
-    /// A page of a select, by an index.
+    /// A page of what some strands of an index have together.
     pub(super) async fn page(
         &self,
-        select: ScopedSelect<'_, '_, execution::Entity>,
+        strands: Vec<ScopedSelect<'_, '_, execution::Entity>>,
         by: By,
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Rows<Arc<ExecutionRow>>> {
-        let rows = self.read(select, (by, page.rows + 1), order, page, columns).await?;
+        let rows = self.read(strands, (by, page.rows + 1), order, page, columns).await?;
         Ok(Rows::from_read(rows, page))
     }
 
     /// So many rows between the cursors of a page, in the order in which it is read.
     pub(super) async fn read(
         &self,
-        select: ScopedSelect<'_, '_, execution::Entity>,
+        mut strands: Vec<ScopedSelect<'_, '_, execution::Entity>>,
         (by, rows): (By, u64),
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Vec<Arc<ExecutionRow>>> {
         let direction = reading_order(order, page);
+        let (select, by) = if strands.len() == 1 {
+            let strand = strands.remove(0);
+            (strand.filter(bounds_by(self.dialect, by, order, page)), by)
+        } else {
+            let Some(mut keys) = self.keys_of(strands, by, order, page) else { return Ok(Vec::new()) };
+            let is_one_of_them = self.dialect.is_one_of(keys.limit(rows).take());
+            (self.history().by_its_keys().filter(is_one_of_them), By::Keys)
+        };
         let select = select
-            .filter(bounds_by(self.dialect, by, order, page))
             .order_by(sort_key_by(self.dialect, by, order), direction.clone())
             .order_by(execution::Column::Id.into_expr(), direction)
             .limit(rows);

@@ -76,6 +76,25 @@ async fn steps(database: &mut SqliteConnection, statement: &str) -> Vec<String> 
     rows.iter().map(|row| row.get("detail")).collect()
 }
 
+/// The indexes out of which PostgreSQL could merge what `statement` finds without sorting it, whatever its parameters are.
+pub(super) async fn postgres_merged_indexes(server: &Server, statement: &str) -> Vec<String> {
+    let Database::Postgres { superuser_url, .. } = server.database() else { panic!("it has PostgreSQL") };
+    let mut database = PgConnection::connect(superuser_url).await.expect("PostgreSQL accepts connections");
+    // Of few rows it would rather sort them.
+    for setting in [
+        "plan_cache_mode = force_generic_plan",
+        "enable_sort = off",
+        "enable_bitmapscan = off",
+        "enable_seqscan = off",
+    ] {
+        database.execute(AssertSqlSafe(format!("SET {setting}"))).await.expect("it is a superuser");
+    }
+    let plan = postgres_plan(&mut database, statement).await;
+    let merges = nodes(&plan).into_iter().filter(|node| node["Node Type"] == "Merge Append");
+    let merged = merges.flat_map(|merge| merge["Plans"].as_array().into_iter().flatten());
+    merged.filter_map(|node| node["Index Name"].as_str().map(str::to_owned)).collect()
+}
+
 async fn sqlite_complaint(database: &mut SqliteConnection, statement: &str, by: By) -> Option<String> {
     for step in steps(database, statement).await {
         let mut words = step.split_whitespace();
@@ -100,7 +119,8 @@ async fn sqlite_complaint(database: &mut SqliteConnection, statement: &str, by: 
     None
 }
 
-async fn postgres_complaint(database: &mut PgConnection, statement: &str, by: By) -> Option<String> {
+/// The plan of a statement whose parameters are all null.
+async fn postgres_plan(database: &mut PgConnection, statement: &str) -> Value {
     let count = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
     let arguments = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
     database.execute("DEALLOCATE ALL").await.expect("it always works");
@@ -110,10 +130,13 @@ async fn postgres_complaint(database: &mut PgConnection, statement: &str, by: By
         .expect("the server ran it");
     let explain = AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) EXECUTE walked{arguments}"));
     let row = database.fetch_one(explain).await.expect("it was prepared");
-    let plan: Value =
+    let mut plan: Value =
         serde_json::from_str(&row.get_unchecked::<String, _>(0)).expect("EXPLAIN answers in JSON");
+    plan[0]["Plan"].take()
+}
 
-    for node in nodes(&plan[0]["Plan"]) {
+async fn postgres_complaint(database: &mut PgConnection, statement: &str, by: By) -> Option<String> {
+    for node in nodes(&postgres_plan(database, statement).await) {
         let kind = node["Node Type"].as_str().unwrap_or("");
         if by == By::AnyIndex {
             let index = node["Index Name"].as_str();
