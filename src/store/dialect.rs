@@ -116,6 +116,57 @@ impl Dialect {
         }
     }
 
+    /// The same, looked at for each execution that is asked about, and for no other.
+    pub(super) fn has_words_itself(self, tenant_id: Option<&str>, words: &[String]) -> Expr {
+        match self {
+            // Of one without any words that is no place: FTS5 takes a row that is NULL for any row.
+            Self::Sqlite => Expr::cust_with_values(
+                "EXISTS (SELECT 1 FROM execution_words
+                     WHERE execution_words MATCH ? AND execution_words.rowid = coalesce((
+                         SELECT found.place FROM execution_search AS found
+                         WHERE found.tenant_id = execution.tenant_id AND found.execution_id = execution.id), -1))",
+                [sqlite_terms(tenant_id, words)],
+            ),
+            Self::Postgres => {
+                let (terms, values) = postgres_terms(tenant_id, words);
+                // No EXISTS, as PostgreSQL would make a join of that.
+                let found = format!(
+                    "(SELECT {POSTGRES_TERMS} @> {terms} FROM execution_search
+                         WHERE execution_search.tenant_id = execution.tenant_id
+                         AND execution_search.execution_id = execution.id)"
+                );
+                Expr::cust_with_values(found, values)
+            }
+        }
+    }
+
+    /// The same, for a tenant's executions that are found by their words, which few have.
+    pub(super) fn is_hit(self, tenant_id: Option<&str>, words: &[String]) -> Expr {
+        match self {
+            Self::Sqlite => self.has_words(tenant_id, words),
+            Self::Postgres => {
+                let hits = postgres_hits(tenant_id, words).column("execution_id").take();
+                Expr::cust_with_exprs("execution.id = ANY (ARRAY $1)", [subselect(hits)])
+            }
+        }
+    }
+
+    /// How many executions have these words, counted to `max`.
+    pub(super) fn count_of_hits(self, tenant_id: Option<&str>, words: &[String], max: u64) -> Expr {
+        let mut hits = match self {
+            Self::Sqlite => Query::select()
+                .from("execution_words")
+                .and_where(Expr::cust_with_values(
+                    "execution_words MATCH ?",
+                    [sqlite_terms(tenant_id, words)],
+                ))
+                .take(),
+            Self::Postgres => postgres_hits(tenant_id, words),
+        };
+        let hits = hits.expr(Expr::val(1)).limit(max).take();
+        subselect(Query::select().expr(Expr::cust("count(*)")).from_subquery(hits, "hits").take())
+    }
+
     /// How long after one time of an execution another was, as there is an index of those of which it was long.
     pub(super) fn exceeding(self, (from, to): (&str, &str), seconds: i64) -> Exceeding {
         match self {
@@ -232,6 +283,18 @@ pub(super) const POSTGRES_TERMS: &str = "(runledger_windows(execution_search.cre
 /// The word that all rows of a tenant have in PostgreSQL's index.
 pub(super) fn postgres_mark(tenant_id: &str) -> String {
     format!("_{tenant_id}")
+}
+
+/// What PostgreSQL's index has of these words. Each is a key of its own: the index skips from key to key, but looks at all that
+/// one word of a key has.
+pub(super) fn postgres_hits(tenant_id: Option<&str>, words: &[String]) -> SelectStatement {
+    let mut hits = Query::select().from("execution_search").take();
+    for term in words.iter().cloned().chain(tenant_id.map(postgres_mark)) {
+        // Behind a sub-select, so that there is one plan for all values.
+        let has_term = format!("{POSTGRES_TERMS} @> (SELECT array_append(CAST('{{}}' AS text[]), $1))");
+        hits.and_where(Expr::cust_with_values(has_term, [term]));
+    }
+    hits
 }
 
 /// These words as PostgreSQL's index has them, as SQL, and its values.

@@ -5,7 +5,8 @@
 //! small; then what 32 connections ask at once, as `speed` does, with the ratio of what is answered a second; then an export, beside PostgreSQL's own `COPY`, and what deleting the oldest tenth does to others, which is watched for two
 //! minutes, for so many seconds, or until all are gone, without others, and for two minutes more with them; and what that gives
 //! back of the disk. One caller, one request at a time; the server, the database and the caller share the machine.
-//! `POSTGRES_SHARED_BUFFERS` gives PostgreSQL more memory than the 64 MB that are enough for tests.
+//! `POSTGRES_SHARED_BUFFERS` and `POSTGRES_MAX_WAL_SIZE` give PostgreSQL more memory and rarer checkpoints than the 64 and 512 MB that
+//! are enough for tests.
 //!
 //! The generator takes executions that the API has recorded and copies them in SQL, each copy at another time of the last
 //! year, with an id of that time; their words come with them, the indexes are built afterwards, and `runledger recompute`
@@ -59,7 +60,7 @@ const YEAR_SECONDS: u64 = 365 * 24 * 3_600;
 /// Since when there are those that the API records.
 const TEMPLATE_SECONDS: u64 = 3_600;
 /// Requests of a round of those that are made 32 at a time.
-const REQUESTS: usize = 4_000;
+const REQUESTS: usize = 10_000;
 /// Parts of the time of all executions from which those are taken that are asked for by id.
 const PARTS: u64 = 100;
 
@@ -302,6 +303,21 @@ async fn requests(small: &Client, large: &Client) {
             "longest of a project, failed",
             LIST,
             json!({ "order": "LONGEST", "filter": { "projectKeys": ["project 3"], "statuses": ["FAILED"] } }),
+        ),
+        (
+            "of three workflows",
+            LIST,
+            by(json!({ "workflowIds": ["workflow 1", "workflow 2", "workflow 3"] })),
+        ),
+        (
+            "longest, of two statuses",
+            LIST,
+            json!({ "order": "LONGEST", "filter": { "statuses": ["FAILED", "CANCELLED"] } }),
+        ),
+        (
+            "costliest of three projects",
+            LIST,
+            json!({ "order": "COSTLIEST", "filter": { "projectKeys": ["project 1", "project 2", "project 3"] } }),
         ),
         ("longest of a quick agent", OF_AGENT, json!({ "order": "LONGEST" })),
         ("costliest of an agent", OF_AGENT, json!({ "order": "COSTLIEST" })),

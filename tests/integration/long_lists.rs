@@ -5,9 +5,12 @@ use std::cmp::Reverse;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Team, for_each_backend, id_of};
+use crate::harness::{Backend, Client, Server, Team, for_each_backend, id_of};
 
-for_each_backend!(pages_of_a_long_history_have_exactly_what_matches);
+for_each_backend!(
+    pages_of_a_long_history_have_exactly_what_matches,
+    pages_of_ones_own_long_history_have_exactly_what_matches,
+);
 
 /// More than are counted of what meets a condition, of each of two kinds.
 const EXECUTIONS: i64 = 15_000;
@@ -18,7 +21,7 @@ const OLD_TOKENS: i64 = 2_000;
 const LIST: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder, $first: Int, $after: String,
                                  $last: Int, $before: String) {
     executions(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
-        nodes { id status mode workflowId createdAt completedAt durationMs tokens { total } costUsd codeAgent { id } }
+        nodes { id name status mode workflowId createdAt completedAt durationMs tokens { total } costUsd codeAgent { id } }
         pageInfo { hasNextPage hasPreviousPage endCursor }
     }
 }";
@@ -31,6 +34,21 @@ const COUNT: &str = "query ($filter: ExecutionFilter, $order: ExecutionOrder) {
 type Case = (Value, Box<dyn Fn(&Value) -> bool>);
 
 async fn pages_of_a_long_history_have_exactly_what_matches(team: Team) {
+    have_exactly_what_matches(&team).await;
+}
+
+/// Of members who see no others'.
+async fn pages_of_ones_own_long_history_have_exactly_what_matches(backend: Backend) {
+    let server = Server::builder(backend).await.env("RUNLEDGER_OWNERSHIP", "user").start().await;
+    let team = Team::of(&server);
+    let agent = team.colleague.new_code_agent("quick", "{}").await;
+    let agent = agent.as_str().expect("it has an id");
+    let others: Vec<_> = (0..1_000).map(|number| recorded(number, agent, runledger::clock::now())).collect();
+    team.colleague.record(json!(others)).await.expect("they are fine");
+    have_exactly_what_matches(&team).await;
+}
+
+async fn have_exactly_what_matches(team: &Team) {
     let now = runledger::clock::now().trunc_subsecs(0);
     let agent = team.owner.new_code_agent("quick", "{}").await;
     let agent = agent.as_str().expect("it has an id");
@@ -87,6 +105,12 @@ fn recorded(number: i64, agent: &str, now: DateTime<Utc>) -> Value {
     let started = now - TimeDelta::seconds(60 * (number + 1));
     let minutes = if number % 4_000 == 7 { 24 * 60 } else { number % 50 };
     json!({
+        "name": match number {
+            _ if is_old => "zz old",
+            _ if number % 40 == 3 => "zz late, seldom",
+            _ if number % 1_500 == 5 => "zz late, rare",
+            _ => "zz late",
+        },
         "mode": if number % 3_000 == 2_999 { "CLOUD_RUN" } else { "LOCAL_RUN" },
         "status": if is_old == (number % 500 == 499) { "COMPLETED" } else { "FAILED" },
         "codeAgentId": is_of_agent.then_some(agent),
@@ -190,6 +214,20 @@ fn cases(agent: &str, now: DateTime<Utc>) -> Vec<Case> {
         ),
         (json!({ "workflowIds": [], "statuses": ["FAILED"] }), Box::new(|_| false)),
         (json!({ "workflowIds": ["old"], "statuses": [] }), Box::new(|_| false)),
+        // Words that all have, half of which are not among the first of any order, that some have, and that few have.
+        (json!({ "search": "zz" }), Box::new(has_word("zz"))),
+        (json!({ "search": "old" }), Box::new(has_word("old"))),
+        (json!({ "search": "seldom" }), Box::new(has_word("seldom"))),
+        (json!({ "search": "zz rare" }), Box::new(has_word("rare"))),
+        (json!({ "search": "late old" }), Box::new(|_| false)),
+        (
+            json!({ "search": "old", "codeAgentIds": [agent], "statuses": ["FAILED", "COMPLETED"] }),
+            Box::new(move |node| has_word("old")(node) && of_agent(node)),
+        ),
+        (
+            json!({ "search": "zz", "statuses": ["COMPLETED"], "workflowIds": ["old"] }),
+            Box::new(move |node| is("status", "COMPLETED")(node) && is("workflowId", "old")(node)),
+        ),
         // More values than are merged.
         (
             json!({ "workflowIds": many_workflows(), "statuses": ["COMPLETED"] }),
@@ -247,6 +285,10 @@ fn cases(agent: &str, now: DateTime<Utc>) -> Vec<Case> {
         // Only what completed before Runledger was told of it.
         completed(ago(120 * 24 * 60), ago(90 * 24 * 60)),
     ]
+}
+
+fn has_word(word: &'static str) -> impl Fn(&Value) -> bool {
+    move |node| node["name"].as_str().is_some_and(|name| name.split([' ', ',']).any(|each| each == word))
 }
 
 fn is_in(time: &Value, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {

@@ -12,7 +12,7 @@ pub(super) const DURATION: &str = "coalesce(duration_ms, -1)";
 const TOKENS: &str = "(input_tokens + output_tokens)";
 
 /// A condition that has an index: those of values go on in the order of creation, and most of them in any order of lists; those of
-/// ranges do not.
+/// ranges, and of words, do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Statuses,
@@ -28,6 +28,7 @@ pub(super) enum Part {
     Duration,
     Tokens,
     Cost,
+    Words,
 }
 
 /// By which index rows are found. SQLite is told, as it does not know how many rows a tenant has of what, and would as soon sort
@@ -69,6 +70,7 @@ impl Part {
             (Self::Duration, range(&filter.duration_ms)),
             (Self::Tokens, range(&filter.total_tokens)),
             (Self::Cost, range(&filter.cost_microusd)),
+            (Self::Words, usize::from(filter.words.is_some())),
         ];
         parts.into_iter().filter(|(_, values)| *values > 0).collect()
     }
@@ -98,6 +100,7 @@ impl Part {
             Self::Duration => to.duration_ms.clone_from(&from.duration_ms),
             Self::Tokens => to.total_tokens.clone_from(&from.total_tokens),
             Self::Cost => to.cost_microusd.clone_from(&from.cost_microusd),
+            Self::Words => to.words.clone_from(&from.words),
         }
     }
 
@@ -123,7 +126,10 @@ impl Part {
 
     /// Whether its index goes on in the order of creation.
     pub(super) fn is_of_values(self) -> bool {
-        !matches!(self, Self::CreatedAt | Self::CompletedAt | Self::Duration | Self::Tokens | Self::Cost)
+        !matches!(
+            self,
+            Self::CreatedAt | Self::CompletedAt | Self::Duration | Self::Tokens | Self::Cost | Self::Words
+        )
     }
 
     /// Whether its index has all that sorting in this order needs, though not in this order.
@@ -205,8 +211,19 @@ impl Reader<'_> {
         self.matching_by(filter, By::Keys)
     }
 
-    /// The filter as SQL, for all that match: by the condition whose values differ most.
+    /// The filter as SQL, for all that match: by the condition whose values differ most, and what has the words found once.
     pub(super) fn matching(&self, filter: &Filter) -> Condition {
+        if let Some(words) = &filter.words {
+            let rest = Filter { words: None, ..Filter::clone(filter) };
+            // Of one owner PostgreSQL expects so few that it finds what has the words anew for each.
+            let is_asked_of_each = self.dialect.is_postgres() && self.only_owner().is_some();
+            let has_words = if is_asked_of_each {
+                self.dialect.has_words_itself(self.tenant_id(), words)
+            } else {
+                self.dialect.has_words(self.tenant_id(), words)
+            };
+            return self.matching(&rest).add(has_words);
+        }
         let by = match Part::of(filter).first() {
             _ if filter.ids.is_some() => By::Keys,
             _ if self.tenant_id().is_none() => By::Any,
@@ -236,6 +253,12 @@ impl Reader<'_> {
             cost_microusd,
             words,
         } = filter;
+        let has_words = |words: &Vec<String>| match by {
+            By::Few(Part::Words) => self.dialect.is_hit(self.tenant_id(), words),
+            By::Any => self.dialect.has_words(self.tenant_id(), words),
+            _ => self.dialect.has_words_itself(self.tenant_id(), words),
+        };
+        let words = words.as_ref().map(has_words);
         // PostgreSQL takes whichever it thinks best.
         let by = if self.dialect.is_postgres() { By::Any } else { by };
         // Of several indexes SQLite takes any. Rows are next to each other in that which goes on in the order of creation.
@@ -282,6 +305,6 @@ impl Reader<'_> {
             .add_option(total_tokens.to.map(|to| tokens().lte(to)))
             .add_option(cost_microusd.from.map(|from| cost().gte(from)))
             .add_option(cost_microusd.to.map(|to| cost().lte(to)))
-            .add_option(words.as_ref().map(|words| self.has_words(words)))
+            .add_option(words)
     }
 }

@@ -28,6 +28,8 @@ use crate::store::scoped::{Reader, subselect};
 
 /// Rows next in the order of the list that are looked through first, if a page is not larger.
 const NEAR_ROWS: u64 = 2_000;
+/// The same for those of which each is asked whether it has the words: that takes ten times as long.
+const NEAR_ROWS_OF_WORDS: u64 = 300;
 /// How many times as many are looked through next, when a page's part of [`SOON_FULL`] was among those.
 const NEXT_ROWS: u64 = 10;
 const SOON_FULL: u64 = 5;
@@ -37,11 +39,25 @@ const SOON_SECONDS: i64 = 3_600;
 const FEW_ROWS: u64 = 7_000;
 /// The same for those that were created one after the other, which are next to each other.
 const FEW_NEIGHBOURS: u64 = 30_000;
+/// The same for those that have words.
+const FEW_HITS: u64 = 10_000;
 /// The same in the order of creation for those that have an index with it: of most, that is all that is read.
 const FEW_IN_INDEX: u64 = 20_000;
 
+/// How far a page is looked for in the order of the list.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    first_rows: u64,
+    looks_max: usize,
+    only_while_soon_full: bool,
+}
+
+const NEARBY: Looks = Looks { first_rows: NEAR_ROWS, looks_max: 2, only_while_soon_full: true };
+const NEARBY_OF_WORDS: Looks = Looks { first_rows: NEAR_ROWS_OF_WORDS, ..NEARBY };
+const TO_THE_END: Looks = Looks { looks_max: usize::MAX, only_while_soon_full: false, ..NEARBY };
+
 impl Reader<'_> {
-    /// A page of those that match; `filter` has no words.
+    /// A page of those that match.
     pub(super) async fn page_of_matching(
         &self,
         filter: &Filter,
@@ -51,27 +67,50 @@ impl Reader<'_> {
     ) -> Result<Rows<Arc<ExecutionRow>>> {
         let parts = Part::of(filter);
         let nearest = self.by_nearest(filter, order);
-        let sees_a_tenant = self.tenant_id().is_some() && self.only_owner().is_none();
-        if !sees_a_tenant || filter.ids.is_some() || nearest.has_all(&parts) {
-            return self.page(self.history_by(filter, nearest), nearest, order, page, columns).await;
+        let is_counted =
+            self.tenant_id().is_some() && (self.only_owner().is_none() || filter.words.is_some());
+        if !is_counted || filter.ids.is_some() || nearest.has_all(&parts) {
+            return self.page_by(nearest, filter, order, page, columns).await;
         }
-        if let Some(rows) = self.page_nearby(filter, (nearest, NEAR_ROWS), order, page, columns).await? {
+        let looks = if filter.words.is_some() { NEARBY_OF_WORDS } else { NEARBY };
+        if let Some(rows) = self.page_nearby(filter, (nearest, looks), order, page, columns).await? {
             return Ok(rows);
         }
-        let by = self.by_fewest(&parts, filter, order, page).await?;
-        if matches!(by, By::Few(part) if part.is_sorted_in_index(order))
-            && let Some(rows) = self.page_nearby(filter, (by, 0), order, page, columns).await?
+        let by = self.by_fewest(nearest, filter, order, page).await?;
+        if matches!(by, By::Few(part) if part.is_sorted_in_index(order)) {
+            let looks = Looks { first_rows: 0, ..looks };
+            if let Some(rows) = self.page_nearby(filter, (by, looks), order, page, columns).await? {
+                return Ok(rows);
+            }
+        }
+        self.page_by(by, filter, order, page, columns).await
+    }
+
+    /// A page of those that match, by an index, however far it is.
+    async fn page_by(
+        &self,
+        by: By,
+        filter: &Filter,
+        order: ListOrder,
+        page: &Page<Cursor>,
+        columns: Columns,
+    ) -> Result<Rows<Arc<ExecutionRow>>> {
+        let strands = self.history_by(filter, by);
+        // A strand of which nothing is shown would be read to its end before any of the others is.
+        if strands.len() > 1
+            && !by.has_all(&Part::of(filter))
+            && let Some(rows) = self.page_nearby(filter, (by, TO_THE_END), order, page, columns).await?
         {
             return Ok(rows);
         }
-        self.page(self.history_by(filter, by), by, order, page, columns).await
+        self.page(strands, by, order, page, columns).await
     }
 
     /// A page from among so many rows, or some more, that are next of those of an index; `None` when it would take far more.
     async fn page_nearby(
         &self,
         filter: &Filter,
-        (by, near_rows): (By, u64),
+        (by, looks): (By, Looks),
         order: ListOrder,
         page: &Page<Cursor>,
         columns: Columns,
@@ -83,8 +122,8 @@ impl Reader<'_> {
         let farther = |far: &Expr| if is_ascending { key().gte(far.clone()) } else { key().lte(far.clone()) };
         let mut found: Vec<Arc<ExecutionRow>> = Vec::new();
         let mut looked_to: Option<Expr> = None;
-        let mut near_rows = Ord::max(near_rows, 4 * page.rows);
-        for _ in 0..2 {
+        let mut near_rows = Ord::max(looks.first_rows, 4 * page.rows);
+        for _ in 0..looks.looks_max {
             let far = self.key_after(near_rows, by, filter, order, page).await?;
             let bounds = looked_to.iter().map(farther).chain(far.iter().map(nearer));
             let bounds = bounds.fold(Condition::all(), Condition::add);
@@ -100,7 +139,9 @@ impl Reader<'_> {
             if is_full || far.is_none() {
                 return Ok(Some(Rows::from_read(found, page)));
             }
-            if found.is_empty() || (found.len() as u64) < page.rows / SOON_FULL {
+            if looks.only_while_soon_full
+                && (found.is_empty() || (found.len() as u64) < page.rows / SOON_FULL)
+            {
                 break;
             }
             looked_to = far;
@@ -119,12 +160,10 @@ impl Reader<'_> {
         }
         let parts = Part::of(filter);
         if self.only_owner().is_some() {
-            let own = By::Value(Part::Owners, order);
-            return if own.has_few_strands(&parts) { own } else { By::Few(Part::Owners) };
+            return By::Value(Part::Owners, order);
         }
-        let mut sorted = sorted_of(&parts, order);
-        let nearest = sorted.clone().find(|by| by.has_all(&parts)).or_else(|| sorted.next());
-        nearest.unwrap_or(By::Order(order))
+        let has_all = sorted_of(&parts, order).find(|by| by.has_all(&parts));
+        has_all.or_else(|| sorted_of(&parts, order).next()).unwrap_or(By::Order(order))
     }
 
     /// The key in the order of the list that comes after so many rows of an index; `None` when there are no more.
@@ -157,7 +196,7 @@ impl Reader<'_> {
         page: &Page<Cursor>,
     ) -> Option<Expr> {
         let strand = |alone: &Filter| self.select::<execution::Entity>().filter(self.matching_by(alone, by));
-        let strands = by.strands(&by.alone(filter)).iter().map(strand).collect();
+        let strands = self.strands(&by.alone(filter), by).iter().map(strand).collect();
         let mut keys = self.keys_of(strands, by, order, page)?;
         let far = keys.offset(rows).limit(1).take();
         Some(subselect(Query::select().column(KEY).from_subquery(far, "far").take()))
@@ -166,12 +205,15 @@ impl Reader<'_> {
     /// The index of the condition that few meet. If many meet each, that in which a page's rows are nearest together.
     async fn by_fewest(
         &self,
-        parts: &[(Part, usize)],
+        nearest: By,
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
     ) -> Result<By> {
         let count = |(part, values): &(Part, usize)| {
+            if let (Part::Words, Some(words)) = (part, &filter.words) {
+                return self.dialect.count_of_hits(self.tenant_id(), words, few(*part, order));
+            }
             let by = By::Few(*part);
             let meet = self.select::<execution::Entity>().filter(self.matching_by(&part.alone(filter), by));
             let has_bounds = part.is_of_values() && is_of_creation(order);
@@ -181,15 +223,17 @@ impl Reader<'_> {
             let meet = ordered.into_iter().fold(meet, |meet, key| meet.order_by(key, Order::Asc));
             meet.counted_to(few(*part, order))
         };
-        // The order's own is counted by going through it.
-        let counted: Vec<_> = parts.iter().filter(|(part, _)| !By::Order(order).has(*part)).collect();
-        let counts: Vec<i64> = self.values(counted.iter().map(|part| count(part))).await?;
+        // The order's own is counted by going through it, and so are one owner's others.
+        let is_counted = |(part, _): &(Part, usize)| {
+            !By::Order(order).has(*part) && (self.only_owner().is_none() || *part == Part::Words)
+        };
+        let counted: Vec<_> = Part::of(filter).into_iter().filter(is_counted).collect();
+        let counts: Vec<i64> = self.values(counted.iter().map(count)).await?;
         let few =
             counted.iter().zip(counts).filter(|((part, _), count)| count.cast_unsigned() < few(*part, order));
         if let Some(((part, _), _)) = few.min_by_key(|(_, count)| *count) {
             return Ok(By::Few(*part));
         }
-        let counted: Vec<_> = counted.into_iter().copied().collect();
         let sorted: Vec<_> = sorted_of(&counted, order).collect();
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
         let reaches = sorted.iter().filter_map(|by| self.key_skipping(NEAR_ROWS, *by, filter, order, page));
@@ -199,7 +243,7 @@ impl Reader<'_> {
         } else {
             furthest(&self.values::<Option<i64>>(reaches).await?, &reading)
         };
-        Ok(furthest.map_or(By::Order(order), |place| sorted[place]))
+        Ok(furthest.map_or(nearest, |place| sorted[place]))
     }
 
     /// Some values, read by one statement.
@@ -273,6 +317,7 @@ fn furthest<T: Copy + Ord>(reaches: &[Option<T>], reading: &Order) -> Option<usi
 fn few(part: Part, order: ListOrder) -> u64 {
     match part {
         Part::CreatedAt => FEW_NEIGHBOURS,
+        Part::Words => FEW_HITS,
         _ if part.is_sorted_in_index(order) => FEW_IN_INDEX,
         _ => FEW_ROWS,
     }

@@ -98,11 +98,7 @@ impl Reader<'_> {
             }
             // Some of them were deleted in between.
         }
-        let by = self.by_nearest(&rest, order);
-        // What has the words is found once, not for each strand.
-        let by = if by.strands(&rest).len() == 1 { by } else { By::Order(order) };
-        let select = self.history().filter(self.matching_by(&rest, by)).filter(self.has_words(words));
-        self.page(vec![select], by, order, page, columns).await
+        self.page_of_matching(filter, order, page, columns).await
     }
 
     /// A page of those that wait or run, newest first, some columns of it.

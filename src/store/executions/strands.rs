@@ -1,7 +1,8 @@
 //! Lists of several values. An index has the rows of each value in the order of the list, as it has those of each status of a
-//! value, and these strands are merged: both databases read of each part of a sorted union only as far as the merged
-//! page goes (<https://sqlite.org/src/file?name=src/select.c>, multiSelectOrderBy;
-//! <https://www.postgresql.org/docs/current/runtime-config-query.html>, Merge Append).
+//! value, and these strands are merged: of each part of a sorted union both databases read one row more than they show
+//! (<https://sqlite.org/src/file?name=src/select.c>, multiSelectOrderBy;
+//! <https://www.postgresql.org/docs/current/runtime-config-query.html>, enable_sort and Merge Append). If there is another condition,
+//! that row may be far: then they are merged a stretch at a time.
 
 use entity::execution;
 use sea_orm::sea_query::SelectStatement;
@@ -13,7 +14,8 @@ use crate::domain::execution::{Filter, Order as ListOrder, Status};
 use crate::domain::page::{Cursor, Page};
 use crate::store::scoped::{Reader, ScopedSelect, merged};
 
-/// So many are merged. To plan each costs PostgreSQL a tenth of a millisecond or two.
+/// So many are merged. To plan each costs PostgreSQL a tenth of a millisecond or two, and each has all values of the other
+/// conditions: of twice as many, the largest filter would have more than the 32,766 that SQLite takes.
 const STRANDS_MAX: usize = 20;
 
 /// What the key of a list's order is called.
@@ -30,20 +32,6 @@ impl By {
             1
         };
         values(part).unwrap_or(1) * statuses <= STRANDS_MAX
-    }
-
-    /// A filter for each strand; together they are all that the filter is.
-    pub(super) fn strands(self, filter: &Filter) -> Vec<Filter> {
-        let Self::Value(part, _) = self else { return vec![filter.clone()] };
-        let of_values = part.each_value(filter);
-        if !self.is_split_by_status() {
-            return of_values;
-        }
-        let of_statuses = |mut filter: Filter| {
-            filter.statuses.get_or_insert_with(|| Status::iter().collect());
-            Part::Statuses.each_value(&filter)
-        };
-        of_values.into_iter().flat_map(of_statuses).collect()
     }
 }
 
@@ -63,7 +51,8 @@ impl Part {
             | Self::CompletedAt
             | Self::Duration
             | Self::Tokens
-            | Self::Cost => vec![filter.clone()],
+            | Self::Cost
+            | Self::Words => vec![filter.clone()],
         }
     }
 }
@@ -91,8 +80,26 @@ fn each<T: PartialEq>(filter: &Filter, values: fn(&mut Filter) -> &mut Option<Ve
 impl Reader<'_> {
     /// The history that matches, by the strands of an index.
     pub(super) fn history_by(&self, filter: &Filter, by: By) -> Vec<ScopedSelect<'_, '_, execution::Entity>> {
-        let strand = |filter: &Filter| self.history().filter(self.matching_by(filter, by));
-        by.strands(filter).iter().map(strand).collect()
+        let strand = |filter: &Filter| {
+            let strand = self.history().filter(self.matching_by(filter, by));
+            if by == By::Few(Part::Words) { strand.by_its_keys() } else { strand }
+        };
+        self.strands(filter, by).iter().map(strand).collect()
+    }
+
+    /// A filter for each strand of an index; together they are all that the filter is.
+    pub(super) fn strands(&self, filter: &Filter, by: By) -> Vec<Filter> {
+        let By::Value(part, _) = by else { return vec![filter.clone()] };
+        let is_own = part == Part::Owners && self.only_owner().is_some();
+        let of_values = if is_own { vec![filter.clone()] } else { part.each_value(filter) };
+        if !by.is_split_by_status() {
+            return of_values;
+        }
+        let of_statuses = |mut filter: Filter| {
+            filter.statuses.get_or_insert_with(|| Status::iter().collect());
+            Part::Statuses.each_value(&filter)
+        };
+        of_values.into_iter().flat_map(of_statuses).collect()
     }
 
     /// The keys of some strands' rows, in the order in which a page is read: see [`merged`].

@@ -133,11 +133,6 @@ impl Reader<'_> {
         let second = |time: Timestamp| time.timestamp().clamp(0, SECOND_MAX);
         Ok(Some((second(first), second(last))))
     }
-
-    /// Whether an execution has all of these words.
-    pub(super) fn has_words(&self, words: &[String]) -> Expr {
-        self.dialect.has_words(self.tenant_id(), words)
-    }
 }
 
 impl WriteTx {

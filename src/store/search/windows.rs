@@ -12,7 +12,7 @@ use super::spans::{SAMPLES, Span, Towards, from_nearest, windows_of};
 use super::{Hits, Sought};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::store::dialect::{POSTGRES_TERMS, postgres_mark};
+use crate::store::dialect::{POSTGRES_TERMS, postgres_hits};
 use crate::store::executions::{bounds_of, reading_order};
 use crate::store::failure::failed;
 use crate::store::scoped::{Reader, ScopedSelect, subselect};
@@ -240,17 +240,11 @@ impl Reader<'_> {
 
     /// A column of the executions that have the words that are sought, and were created in one of some windows.
     fn hits(&self, column: &'static str, sought: &Sought<'_>, windows: Expr) -> SelectStatement {
-        // Each condition is a key of its own: the index skips from key to key, but looks at all that one word of a key has.
-        // Behind sub-selects, so that there is one plan for all values.
-        let mut hits = Query::select();
-        hits.column(column)
-            .from("execution_search")
-            .and_where(Expr::cust_with_exprs(format!("{POSTGRES_TERMS} && $1"), [windows]));
-        for term in sought.words.iter().cloned().chain(self.tenant_id().map(postgres_mark)) {
-            let has_term = format!("{POSTGRES_TERMS} @> (SELECT array_append(CAST('{{}}' AS text[]), $1))");
-            hits.and_where(Expr::cust_with_values(has_term, [term]));
-        }
-        hits
+        // Behind a sub-select, so that there is one plan for all values.
+        postgres_hits(self.tenant_id(), sought.words)
+            .column(column)
+            .and_where(Expr::cust_with_exprs(format!("{POSTGRES_TERMS} && $1"), [windows]))
+            .take()
     }
 
     fn are_among(&self, ids: &[Uuid]) -> Expr {

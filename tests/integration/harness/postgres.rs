@@ -85,11 +85,13 @@ impl Postgres {
         ));
         // Durable, as in production, but small; many servers connect at once. A benchmark of much history gives it more.
         let port = free_port();
-        let buffers = std::env::var("POSTGRES_SHARED_BUFFERS").unwrap_or_else(|_| "64MB".into());
+        let setting = |name, small: &str| std::env::var(name).unwrap_or_else(|_| small.into());
+        let buffers = setting("POSTGRES_SHARED_BUFFERS", "64MB");
+        let max_wal = setting("POSTGRES_MAX_WAL_SIZE", "512MB");
         account.run(&format!(
             "'{bin}/pg_ctl' --pgdata '{dir}/data' --log '{dir}/log' --wait start --options \
              '-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={dir} -c fsync=on \
-              -c max_connections=400 -c shared_buffers={buffers} -c max_wal_size=512MB'"
+              -c max_connections=400 -c shared_buffers={buffers} -c max_wal_size={max_wal}'"
         ));
         account.run(&format!(
             "'{bin}/psql' --host '{dir}' --port {port} --username postgres --quiet --command \
