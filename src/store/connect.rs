@@ -26,6 +26,9 @@ const SQLITE_READERS_PER_CORE: usize = 2;
 const SQLITE_READERS: std::ops::RangeInclusive<u32> = 4..=16;
 /// How long PostgreSQL may work on one statement.
 const STATEMENT_SECONDS_MAX: u64 = 30;
+/// How long a request waits for SQLite's one writer, who may be storing thousands of executions for others: nearly as long as a
+/// request may take.
+const WRITER_WAIT_MAX: Duration = Duration::from_secs(25);
 /// How long SQLite waits for another process that holds the write lock.
 const SQLITE_BUSY_SECONDS_MAX: u64 = 10;
 /// Pages that each connection keeps; the system keeps the rest of the file.
@@ -164,6 +167,9 @@ async fn connect_sqlite(
         Synchronous::Normal => SqliteSynchronous::Normal,
     };
     let mut options = common(ConnectOptions::new("sqlite:"), connections_max);
+    if connections_max == 1 {
+        options.acquire_timeout(WRITER_WAIT_MAX);
+    }
     // It is in this process: it cannot have gone away.
     options.test_before_acquire(false);
     options.map_sqlx_sqlite_opts(move |sqlite| {

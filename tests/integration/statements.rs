@@ -25,6 +25,7 @@ for_each_backend!(
 for_sqlite!(
     the_hits_of_a_search_are_looked_up_by_their_keys,
     the_longest_and_the_costliest_of_each_value_come_from_an_index_of_theirs,
+    the_longest_and_the_costliest_are_asked_one_by_one_whether_they_have_the_words,
 );
 for_postgres!(
     a_page_of_a_search_does_not_look_at_all_that_have_its_words,
@@ -269,10 +270,9 @@ const SORTED_LIST: &str = "query ($filter: ExecutionFilter!, $order: ExecutionOr
 }";
 
 /// One value of everything that has an index in the orders of duration and cost, by the indexes' names.
-async fn one_of_each_value(team: &Team) -> [(&'static str, Value); 5] {
+async fn one_of_each_value(team: &Team) -> [(&'static str, Value); 4] {
     [
         ("code_agent", json!({ "codeAgentIds": [agent(&team.owner, 0).await] })),
-        ("mode", json!({ "modes": ["LOCAL_RUN"] })),
         ("workflow", json!({ "workflowIds": ["w"] })),
         ("project", json!({ "projectKeys": ["p"] })),
         ("owner", json!({ "ownerIds": [Team::OWNER] })),
@@ -292,8 +292,10 @@ async fn the_longest_and_the_costliest_of_each_value_come_from_an_index_of_their
     fill(&team).await;
     for order in ["longest", "costliest"] {
         let mut cases = vec![
-            (json!({ "statuses": ["COMPLETED"] }), "status", 1),
-            (json!({ "statuses": ["FAILED", "COMPLETED", "FAILED"] }), "status", 2),
+            (json!({ "statuses": ["COMPLETED"], "modes": ["LOCAL_RUN"] }), "status", 1),
+            (json!({ "statuses": ["COMPLETED"] }), "status", 2),
+            (json!({ "modes": ["LOCAL_RUN"] }), "status", 5),
+            (json!({ "statuses": ["FAILED", "COMPLETED", "FAILED"] }), "status", 4),
         ];
         for (value, filter) in one_of_each_value(&team).await {
             let with = |statuses: Value| {
@@ -314,6 +316,29 @@ async fn the_longest_and_the_costliest_of_each_value_come_from_an_index_of_their
             // The page is sorted, not what it comes from.
             let sorted = steps.iter().filter(|step| step.contains("TEMP B-TREE")).count();
             assert_eq!(sorted, usize::from(strands > 1), "sorted: {steps:?}\n    {page}");
+        }
+    }
+}
+
+/// Otherwise all that have the words are found for each page.
+async fn the_longest_and_the_costliest_are_asked_one_by_one_whether_they_have_the_words(backend: Backend) {
+    let server = logging_server(backend).await;
+    let team = Team::of(&server);
+    fill(&team).await;
+    for order in ["LONGEST", "COSTLIEST"] {
+        for filter in [
+            json!({ "search": "recorded" }),
+            json!({ "search": "recorded", "statuses": ["COMPLETED"] }),
+            json!({ "search": "recorded", "modes": ["LOCAL_RUN"] }),
+        ] {
+            let variables = json!({ "filter": filter, "order": order });
+            let statements = statements_of(&team, SORTED_LIST, variables).await;
+            let asking: Vec<_> =
+                statements.iter().filter(|statement| statement.contains("execution_words")).collect();
+            assert_eq!(asking.len(), 1, "{order} {filter}: {statements:?}");
+            let steps = plan::sqlite_steps(&server, asking[0]).await;
+            let is_asked_one_by_one = steps.iter().any(|step| step.starts_with("CORRELATED SCALAR SUBQUERY"));
+            assert!(is_asked_one_by_one, "{order} {filter}: {steps:?}\n    {}", asking[0]);
         }
     }
 }

@@ -152,9 +152,7 @@ impl By {
             Self::Keys => false,
             Self::Few(by) => part == by || (part == Part::CreatedAt && by.is_of_values()),
             Self::Value(by, order) => {
-                part == by
-                    || part == Part::of_order(order)
-                    || (part == Part::Statuses && self.is_split_by_status())
+                part == by || part == Part::of_order(order) || self.split_by() == Some(part)
             }
             Self::Order(order) => part == Part::of_order(order),
         }
@@ -165,9 +163,15 @@ impl By {
         parts.iter().all(|(part, _)| self.has(*part))
     }
 
-    /// Whether the index has each status of a value by itself, as the executions of one may all be shorter than most of the others'.
-    pub(super) fn is_split_by_status(self) -> bool {
-        matches!(self, Self::Value(part, order) if part != Part::Statuses && Part::of_order(order) != Part::CreatedAt)
+    /// The condition each of whose values such an index has by itself, too: the executions of one status may all be shorter than
+    /// most of the others'.
+    pub(super) fn split_by(self) -> Option<Part> {
+        match self {
+            Self::Value(_, order) if Part::of_order(order) == Part::CreatedAt => None,
+            Self::Value(Part::Statuses, _) => Some(Part::Modes),
+            Self::Value(..) => Some(Part::Statuses),
+            _ => None,
+        }
     }
 
     /// What of a filter the index has, when it is in the order of the list, or has all that sorting needs.
@@ -182,8 +186,8 @@ impl By {
             Self::Value(part, order) => {
                 let mut alone = Part::of_order(order).alone(filter);
                 part.copy(filter, &mut alone);
-                if self.is_split_by_status() {
-                    Part::Statuses.copy(filter, &mut alone);
+                if let Some(part) = self.split_by() {
+                    part.copy(filter, &mut alone);
                 }
                 alone
             }

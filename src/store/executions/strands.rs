@@ -1,5 +1,5 @@
 //! Lists of several values. An index has the rows of each value in the order of the list, as it has those of each status of a
-//! value, and these strands are merged: of each part of a sorted union both databases read one row more than they show
+//! value, or of each mode of a status, and these strands are merged: of each part of a sorted union both databases read one row more than they show
 //! (<https://sqlite.org/src/file?name=src/select.c>, multiSelectOrderBy;
 //! <https://www.postgresql.org/docs/current/runtime-config-query.html>, enable_sort and Merge Append). If there is another condition,
 //! that row may be far: then they are merged a stretch at a time.
@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait as _, Iterable as _};
 
 use super::filter::{By, Part};
 use super::order::{bounds_by, reading_order, sort_key_by};
-use crate::domain::execution::{Filter, Order as ListOrder, Status};
+use crate::domain::execution::{Filter, Mode, Order as ListOrder, Status};
 use crate::domain::page::{Cursor, Page};
 use crate::store::scoped::{Reader, ScopedSelect, merged};
 
@@ -26,12 +26,13 @@ impl By {
     pub(super) fn has_few_strands(self, parts: &[(Part, usize)]) -> bool {
         let values = |part| parts.iter().find(|(of, _)| *of == part).map(|(_, values)| *values);
         let Self::Value(part, _) = self else { return true };
-        let statuses = if self.is_split_by_status() {
-            values(Part::Statuses).unwrap_or(Status::iter().len())
-        } else {
-            1
+        let split = match self.split_by() {
+            Some(Part::Modes) => values(Part::Modes).unwrap_or(Mode::iter().len()),
+            Some(_) => values(Part::Statuses).unwrap_or(Status::iter().len()),
+            None => 1,
         };
-        values(part).unwrap_or(1) * statuses <= STRANDS_MAX
+        let values = values(part).unwrap_or(1);
+        values * split <= STRANDS_MAX
     }
 }
 
@@ -92,14 +93,18 @@ impl Reader<'_> {
         let By::Value(part, _) = by else { return vec![filter.clone()] };
         let is_own = part == Part::Owners && self.only_owner().is_some();
         let of_values = if is_own { vec![filter.clone()] } else { part.each_value(filter) };
-        if !by.is_split_by_status() {
-            return of_values;
-        }
-        let of_statuses = |mut filter: Filter| {
-            filter.statuses.get_or_insert_with(|| Status::iter().collect());
-            Part::Statuses.each_value(&filter)
+        let split = |mut filter: Filter| match by.split_by() {
+            Some(Part::Modes) => {
+                filter.modes.get_or_insert_with(|| Mode::iter().collect());
+                Part::Modes.each_value(&filter)
+            }
+            Some(_) => {
+                filter.statuses.get_or_insert_with(|| Status::iter().collect());
+                Part::Statuses.each_value(&filter)
+            }
+            None => vec![filter],
         };
-        of_values.into_iter().flat_map(of_statuses).collect()
+        of_values.into_iter().flat_map(split).collect()
     }
 
     /// The keys of some strands' rows, in the order in which a page is read: see [`merged`].
