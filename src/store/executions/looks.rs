@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use chrono::Datelike as _;
 use entity::execution;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{Condition, ConnectionTrait as _, Order};
 
 use super::ExecutionRow;
 use super::filter::{By, Part};
-use super::order::{bounds_by, is_of_creation, key_of_range, reading_order};
+use super::order::{Place, beside, bounds_by, is_of_creation, reading_order};
 use super::strands::KEY;
 use crate::clock::Timestamp;
 use crate::domain::execution::{Filter, Order as ListOrder, Range};
@@ -40,7 +40,7 @@ const FEW_ROWS: u64 = 7_000;
 /// The same for those that were created one after the other, which are next to each other.
 const FEW_NEIGHBOURS: u64 = 30_000;
 /// The same for those that have words.
-const FEW_HITS: u64 = 10_000;
+const FEW_HITS: u64 = 20_000;
 /// The same in the order of creation for those that have an index with it: of most, that is all that is read.
 const FEW_IN_INDEX: u64 = 20_000;
 
@@ -115,17 +115,15 @@ impl Reader<'_> {
         page: &Page<Cursor>,
         columns: Columns,
     ) -> Result<Option<Rows<Arc<ExecutionRow>>>> {
-        // Without those that have the same key, which may be all there are.
-        let key = || key_of_range(self.dialect, by, order);
-        let is_ascending = matches!(reading_order(order, page), Order::Asc);
-        let nearer = |far: &Expr| if is_ascending { key().lt(far.clone()) } else { key().gt(far.clone()) };
-        let farther = |far: &Expr| if is_ascending { key().gte(far.clone()) } else { key().lte(far.clone()) };
+        let reading = reading_order(order, page);
+        let beside = |far: &Place, is_nearer| beside(self.dialect, by, (order, &reading), (*far, is_nearer));
         let mut found: Vec<Arc<ExecutionRow>> = Vec::new();
-        let mut looked_to: Option<Expr> = None;
+        let mut looked_to: Option<Place> = None;
         let mut near_rows = Ord::max(looks.first_rows, 4 * page.rows);
         for _ in 0..looks.looks_max {
-            let far = self.key_after(near_rows, by, filter, order, page).await?;
-            let bounds = looked_to.iter().map(farther).chain(far.iter().map(nearer));
+            let far = self.place_after(near_rows, by, filter, order, page).await?;
+            let bounds = looked_to.iter().map(|far| beside(far, false));
+            let bounds = bounds.chain(far.iter().map(|far| beside(far, true)));
             let bounds = bounds.fold(Condition::all(), Condition::add);
             let strands = self.history_by(filter, by).into_iter().map(|strand| strand.filter(bounds.clone()));
             let missing = page.rows + 1 - found.len() as u64;
@@ -166,40 +164,38 @@ impl Reader<'_> {
         has_all.or_else(|| sorted_of(&parts, order).next()).unwrap_or(By::Order(order))
     }
 
-    /// The key in the order of the list that comes after so many rows of an index; `None` when there are no more.
-    async fn key_after(
+    /// The place in the order of the list that comes after so many rows of an index; `None` when there are no more.
+    async fn place_after(
         &self,
         rows: u64,
         by: By,
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
-    ) -> Result<Option<Expr>> {
-        let Some(key) = self.key_skipping(rows, by, filter, order, page) else { return Ok(None) };
-        let key = [key].into_iter();
-        if is_of_creation(order) {
-            let keys: Vec<Option<Timestamp>> = self.values(key).await?;
-            Ok(keys.into_iter().flatten().next().map(Expr::val))
+    ) -> Result<Option<Place>> {
+        let Some(far) = self.far(rows, by, filter, order, page) else { return Ok(None) };
+        let Some(row) = self.connection().query_one(&far).await.map_err(failed)? else { return Ok(None) };
+        let key = if is_of_creation(order) {
+            row.try_get::<Timestamp>("", KEY).map(|time| time.timestamp_micros())
         } else {
-            let keys: Vec<Option<i64>> = self.values(key).await?;
-            Ok(keys.into_iter().flatten().next().map(Expr::val))
-        }
+            row.try_get("", KEY)
+        };
+        Ok(Some(Place { key: key.map_err(failed)?, id: row.try_get("", "id").map_err(failed)? }))
     }
 
-    /// The same for a statement about more; NULL where there are no more.
-    fn key_skipping(
+    /// The row that comes after so many of an index, as [`Self::keys_of`] has it.
+    fn far(
         &self,
         rows: u64,
         by: By,
         filter: &Filter,
         order: ListOrder,
         page: &Page<Cursor>,
-    ) -> Option<Expr> {
+    ) -> Option<SelectStatement> {
         let strand = |alone: &Filter| self.select::<execution::Entity>().filter(self.matching_by(alone, by));
         let strands = self.strands(&by.alone(filter), by).iter().map(strand).collect();
         let mut keys = self.keys_of(strands, by, order, page)?;
-        let far = keys.offset(rows).limit(1).take();
-        Some(subselect(Query::select().column(KEY).from_subquery(far, "far").take()))
+        Some(keys.offset(rows).limit(1).take())
     }
 
     /// The index of the condition that few meet. If many meet each, that in which a page's rows are nearest together.
@@ -236,7 +232,8 @@ impl Reader<'_> {
         }
         let sorted: Vec<_> = sorted_of(&counted, order).collect();
         // The index in which so many rows reach the furthest has the fewest of other kinds among them.
-        let reaches = sorted.iter().filter_map(|by| self.key_skipping(NEAR_ROWS, *by, filter, order, page));
+        let far = sorted.iter().filter_map(|by| self.far(NEAR_ROWS, *by, filter, order, page));
+        let reaches = far.map(|far| subselect(Query::select().column(KEY).from_subquery(far, "far").take()));
         let reading = reading_order(order, page);
         let furthest = if is_of_creation(order) {
             furthest(&self.values::<Option<Timestamp>>(reaches).await?, &reading)

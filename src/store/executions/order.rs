@@ -3,6 +3,7 @@
 use entity::execution;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, Condition, Order};
+use uuid::Uuid;
 
 use super::filter::{By, DURATION};
 use crate::clock::Timestamp;
@@ -53,6 +54,35 @@ pub(in crate::store) fn bounds_of(
         .add_option(page.before.as_ref().map(|before| bound(before, !ascending)))
 }
 
+/// A row's place in an order, as [`Cursor`] has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) key: i64,
+    pub(super) id: Uuid,
+}
+
+/// Nearer than a place in the order in which a page is read, or from there on, for rows that are found by an index.
+pub(super) fn beside(
+    dialect: Dialect,
+    by: By,
+    (order, reading): (ListOrder, &Order),
+    (far, is_nearer): (Place, bool),
+) -> Condition {
+    // PostgreSQL finds the range in an index, and sorts all the same.
+    let sort_key = || if dialect.is_postgres() { sort_key(order) } else { sort_key_by(dialect, by, order) };
+    let row = Expr::tuple([sort_key(), execution::Column::Id.into_expr()]);
+    let key = || cursor_key(order, far.key);
+    let place = Expr::tuple([key(), Expr::val(far.id)]);
+    let is_ascending = matches!(reading, Order::Asc);
+    let (beside, range) = match (is_ascending, is_nearer) {
+        (true, true) => (row.lt(place), sort_key().lte(key())),
+        (true, false) => (row.gte(place), sort_key().gte(key())),
+        (false, true) => (row.gt(place), sort_key().gte(key())),
+        (false, false) => (row.lte(place), sort_key().lte(key())),
+    };
+    Condition::all().add(beside).add_option((order == ListOrder::Longest).then_some(range))
+}
+
 /// Whether the list is in the order of creation.
 pub(super) fn is_of_creation(order: ListOrder) -> bool {
     matches!(order, ListOrder::Newest | ListOrder::Oldest)
@@ -78,11 +108,6 @@ pub(super) fn sort_key_by(dialect: Dialect, by: By, order: ListOrder) -> Expr {
         (ListOrder::Longest, _) => "coalesce(duration_ms, -1) + 0",
         (ListOrder::Costliest, _) => "execution.cost_microusd + 0",
     })
-}
-
-/// The same for a bound that is no cursor's. PostgreSQL finds its range in an index, and sorts all the same.
-pub(super) fn key_of_range(dialect: Dialect, by: By, order: ListOrder) -> Expr {
-    if dialect.is_postgres() { sort_key(order) } else { sort_key_by(dialect, by, order) }
 }
 
 fn cursor_key(order: ListOrder, key: i64) -> Expr {
