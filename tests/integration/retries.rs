@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tokio::task::JoinSet;
 
-use crate::harness::{Server, Socket, Team, for_each_backend, id_of, line, soon, unique};
+use crate::harness::{
+    Backend, Server, Socket, Team, for_each_backend, for_sqlite, id_of, line, soon, unique,
+};
 
 for_each_backend!(
     an_execution_without_history_may_be_finished_and_started_again,
@@ -17,6 +20,8 @@ for_each_backend!(
     one_call_changes_executions_of_a_thousand_tenants,
     lines_deleted_while_they_are_appended_leave_nothing_behind,
 );
+
+for_sqlite!(who_waits_for_the_writer_does_not_give_up_with_who_has_it);
 
 async fn an_execution_without_history_may_be_finished_and_started_again(team: Team) {
     let start = json!({ "id": runledger::clock::new_id(), "keepHistory": false });
@@ -131,4 +136,29 @@ async fn lines_deleted_while_they_are_appended_leave_nothing_behind(server: Serv
             .await;
         assert_eq!(run["workflowRun"]["logs"], json!([]));
     }
+}
+
+/// Another process has the file's lock. Of two calls one has the server's writer, and waits for the lock.
+async fn who_waits_for_the_writer_does_not_give_up_with_who_has_it(backend: Backend) {
+    let server = Server::builder(backend).await.start().await;
+    let team = Team::of(&server);
+    let url = format!("sqlite:{}", server.database_file().display());
+    let mut other = SqliteConnection::connect(&url).await.expect("the file opens");
+    other.execute("BEGIN IMMEDIATE").await.expect("it waits until nobody writes");
+
+    let mut calls = JoinSet::new();
+    let (starter, creator) = (team.owner.clone(), team.owner.clone());
+    calls.spawn(async move {
+        let start = "mutation { startExecution(input: {}) { execution { id } } }";
+        starter.try_query(start, json!({})).await
+    });
+    calls.spawn(async move {
+        let create = "mutation { createCodeAgent(input: { name: \"an agent\", language: \"json\" }) { codeAgent { id } } }";
+        creator.try_query(create, json!({})).await
+    });
+    let first = calls.join_next().await.expect("there are two").expect("it does not panic");
+    assert_eq!(first.expect_err("there is a lock").code(), "UNAVAILABLE");
+    other.execute("ROLLBACK").await.expect("it has begun");
+    let second = calls.join_next().await.expect("there is another").expect("it does not panic");
+    second.expect("the lock is gone");
 }
