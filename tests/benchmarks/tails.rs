@@ -43,6 +43,7 @@ async fn all(backend: Backend, long: Duration, count: usize) {
     if !Database::available(backend).await {
         return println!("  there is none here");
     }
+    idle(backend, count).await;
     let server = Server::builder(backend).await.start().await;
     let owner = Team::of(&server).owner.clone();
     on_one(&server, &owner, 1, long).await;
@@ -51,11 +52,21 @@ async fn all(backend: Backend, long: Duration, count: usize) {
     println!("  the most memory at once: {:.0} MiB", server.peak_memory_bytes() as f64 / KIB / KIB);
 }
 
+/// What a subscriber takes that waits, each time of a new server: one that has worked has room from before.
+async fn idle(backend: Backend, count: usize) {
+    for (name, is_own) in [("one execution", false), ("an execution of its own", true)] {
+        let server = Server::builder(backend).await.start().await;
+        let owner = Team::of(&server).owner.clone();
+        let executions = start_many(&owner, if is_own { 2 * count } else { 1 }).await;
+        let bytes = memory_of_an_idle_one(&server, &owner, &executions, count).await;
+        println!("  an idle subscriber of {name}: {:.1} KiB", bytes as f64 / KIB);
+    }
+}
+
 /// So many subscribers of one execution.
 async fn on_one(server: &Server, owner: &Client, count: usize, long: Duration) {
     let executions = start_many(owner, 1).await;
-    let (bytes, subscribers) = memory_of_an_idle_one(server, owner, &executions, count).await;
-    println!("  {count} on one: an idle one has {:.1} KiB", bytes as f64 / KIB);
+    let subscribers = Subscribers::open(owner, &executions, count).await;
     for pace in [Pace::PerSecond(MODEST_PER_SECOND), Pace::Full] {
         let figures = subscribers.follow_one(server, owner, &executions[0], pace, long).await;
         figures.print(&format!("{count} on one, {pace:?}"));
@@ -72,8 +83,7 @@ async fn on_each(server: &Server, owner: &Client, count: usize, long: Duration) 
         println!("  appending alone, {pace:?}: {:.1} µs CPU a call", cost * 1e6);
     }
     let executions = start_many(owner, count).await;
-    let (bytes, subscribers) = memory_of_an_idle_one(server, owner, &executions, count).await;
-    println!("  {count} on {count}: an idle one has {:.1} KiB", bytes as f64 / KIB);
+    let subscribers = Subscribers::open(owner, &executions, count).await;
     for pace in [Pace::PerSecond(count as u64), Pace::Full] {
         let figures = subscribers.follow_each(server, owner, &executions, pace, long).await;
         figures.print(&format!("{count} on {count}, {pace:?}"));
