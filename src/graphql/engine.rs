@@ -14,7 +14,7 @@ use async_graphql::{
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use tokio::time::timeout;
@@ -76,6 +76,21 @@ impl Event {
             Self::Outcome(outcome) => outcome.word(),
             Self::Shared(_) => OK,
         }
+    }
+}
+
+/// What a subscription says, one after the other. A stream of them would keep room for a subscriber twice.
+pub struct Events {
+    subscriber: Subscriber,
+    running: monitor::Subscription,
+}
+
+impl Events {
+    /// The next one; `None` when there are no more.
+    pub async fn next(&mut self) -> Option<Event> {
+        let event = self.subscriber.next().await?;
+        self.running.note(event.word());
+        Some(event)
     }
 }
 
@@ -275,12 +290,9 @@ impl Engine {
         request_id: RequestId,
         viewer: Option<&Viewer>,
         guarded: GuardedRequest,
-    ) -> impl Stream<Item = Event> + Send + use<> {
-        let mut running = monitor::Subscription::begun(OK);
-        Subscriber::new(self.clone(), request_id, viewer, guarded).events().map(move |event| {
-            running.note(event.word());
-            event
-        })
+    ) -> Events {
+        let subscriber = Subscriber::new(self.clone(), request_id, viewer, guarded);
+        Events { subscriber, running: monitor::Subscription::begun(OK) }
     }
 
     /// Executes a subscription for one subscriber; a tail says at `place` where it stands.

@@ -36,7 +36,7 @@ use mutation::Mutation;
 use query::Query;
 use subscription::Subscription;
 
-pub use engine::{Engine, Event, Outcome, Refusal, RequestData, RequestId};
+pub use engine::{Engine, Event, Events, Outcome, Refusal, RequestData, RequestId};
 pub use error::{ApiError, Nullable};
 
 type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -1,7 +1,9 @@
 //! What can be followed. Each resumes after a cut without loss or repeats, from a number or a cursor that it has given.
+//!
+//! What begins a subscription is in a box: it is large, and its room would be kept for as long as the subscription lasts.
 
 use async_graphql::{Context, ID, Subscription};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 use super::context::{ContextExt as _, uuid};
 use super::error::ApiError;
@@ -26,7 +28,7 @@ impl Subscription {
         context: &Context<'_>,
         #[graphql(desc = "Which execution.")] id: ID,
     ) -> Result<impl Stream<Item = async_graphql::Result<Execution>> + use<>, ApiError> {
-        let changes = context.service().follow_execution(context.viewer()?, uuid("id", &id)?).await?;
+        let changes = context.service().follow_execution(context.viewer()?, uuid("id", &id)?).boxed().await?;
         Ok(changes.map(|change| answer(change.map(Execution::one))))
     }
 
@@ -43,7 +45,7 @@ impl Subscription {
     ) -> Result<impl Stream<Item = async_graphql::Result<ExecutionChange>> + use<>, ApiError> {
         let filter = filter.unwrap_or_default().check("filter")?;
         let changes =
-            context.service().follow_executions(context.viewer()?, filter, after.as_deref()).await?;
+            context.service().follow_executions(context.viewer()?, filter, after.as_deref()).boxed().await?;
         Ok(changes.map(|change| answer(change.map(ExecutionChange))))
     }
 
@@ -54,7 +56,7 @@ impl Subscription {
         #[graphql(desc = "Only executions that match.")] filter: Option<StatsFilter>,
     ) -> Result<impl Stream<Item = async_graphql::Result<ExecutionStats>> + use<>, ApiError> {
         let query = filter.unwrap_or_default().check("filter")?;
-        let changes = context.service().follow_stats(context.viewer()?, query.clone()).await?;
+        let changes = context.service().follow_stats(context.viewer()?, query.clone()).boxed().await?;
         Ok(changes.map(move |change| answer(change.map(|found| ExecutionStats::followed(&query, found)))))
     }
 
@@ -65,7 +67,8 @@ impl Subscription {
         context: &Context<'_>,
         #[graphql(desc = "Which generation.")] id: ID,
     ) -> Result<impl Stream<Item = async_graphql::Result<Generation>> + use<>, ApiError> {
-        let changes = context.service().follow_generation(context.viewer()?, uuid("id", &id)?).await?;
+        let changes =
+            context.service().follow_generation(context.viewer()?, uuid("id", &id)?).boxed().await?;
         Ok(changes.map(|change| answer(change.map(Generation::one))))
     }
 
@@ -87,7 +90,7 @@ impl Subscription {
         let start = start(from_seq.0, last)?;
         let filter = filter.unwrap_or_default().check("filter")?;
         let (service, place) = (context.service(), context.tail_place());
-        let batches = service.tail_log(context.viewer()?, execution_id, start, filter, place).await?;
+        let batches = service.tail_log(context.viewer()?, execution_id, start, filter, place).boxed().await?;
         Ok(batches.map(move |batch| answer(batch.map(|batch| LogBatch { execution_id, batch }))))
     }
 
@@ -107,7 +110,7 @@ impl Subscription {
         check_from(from_seq.0)?;
         let (service, place) = (context.service(), context.tail_place());
         let batches =
-            service.follow_visual_events(context.viewer()?, execution_id, from_seq.0, place).await?;
+            service.follow_visual_events(context.viewer()?, execution_id, from_seq.0, place).boxed().await?;
         Ok(batches.map(|batch| answer(batch.map(VisualEventBatch::from))))
     }
 }

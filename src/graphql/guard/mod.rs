@@ -124,14 +124,9 @@ impl GuardedRequest {
         })
     }
 
-    /// The request as it came.
-    pub(super) fn to_params(&self) -> Params {
-        Params {
-            query: self.text.clone(),
-            operation_name: self.operation_name.clone(),
-            variables: self.variables.clone(),
-            uploads: Vec::new(),
-        }
+    /// The variables as they came, as JSON: a map takes a kilobyte, however few they are.
+    pub(super) fn variables(&self) -> Option<Box<str>> {
+        serde_json::to_string(&self.variables).ok().map(Into::into)
     }
 
     pub(super) fn into_request(self) -> Request {
@@ -149,6 +144,21 @@ pub(super) struct Sameness {
     query: Box<str>,
     operation_name: Option<String>,
     variables: String,
+}
+
+impl Sameness {
+    /// A request that is alike, with these variables.
+    ///
+    /// # Errors
+    /// When the variables are not what [`GuardedRequest::variables`] gave.
+    pub(super) fn params(&self, variables: &str) -> Result<Params, Error> {
+        Ok(Params {
+            query: self.query.to_string(),
+            operation_name: self.operation_name.clone(),
+            variables: serde_json::from_str(variables).map_err(Error::internal)?,
+            uploads: Vec::new(),
+        })
+    }
 }
 
 /// The rules, with what they must know of the schema.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::run::{Follower, Run};
 use crate::auth::{Role, Scope, Viewer};
+use crate::error::Result;
 use crate::graphql::guard::{Params, Sameness};
 
 /// What makes two subscriptions alike: who may read what, and what they ask for.
@@ -29,8 +30,8 @@ pub(in crate::graphql) struct Groups(Arc<Mutex<HashMap<Arc<Likeness>, Arc<Group>
 
 /// Subscriptions that are alike.
 pub(super) struct Group {
-    /// As one of them came: they differ only in where they began.
-    params: Params,
+    /// Those of one of them, as JSON: the others' differ only in where they began.
+    variables: Box<str>,
     /// Changed under the lock of all groups.
     members: AtomicUsize,
     run: Mutex<Option<Arc<Run>>>,
@@ -54,7 +55,7 @@ pub(super) enum Joined {
 }
 
 impl Groups {
-    pub(super) fn enter(&self, likeness: Likeness, params: Params) -> Membership {
+    pub(super) fn enter(&self, likeness: Likeness, variables: Box<str>) -> Membership {
         let likeness = Arc::new(likeness);
         let group = match lock(&self.0).entry(Arc::clone(&likeness)) {
             Entry::Occupied(occupied) => {
@@ -62,7 +63,7 @@ impl Groups {
                 Arc::clone(occupied.get())
             }
             Entry::Vacant(vacant) => {
-                let group = Group { params, members: AtomicUsize::new(1), run: Mutex::default() };
+                let group = Group { variables, members: AtomicUsize::new(1), run: Mutex::default() };
                 Arc::clone(vacant.insert(Arc::new(group)))
             }
         };
@@ -84,14 +85,12 @@ impl Membership {
         Arc::clone(&self.group)
     }
 
-    pub(super) fn params(&self) -> Params {
-        let Params { query, operation_name, variables, uploads: _ } = &self.group.params;
-        Params {
-            query: query.clone(),
-            operation_name: operation_name.clone(),
-            variables: variables.clone(),
-            uploads: Vec::new(),
-        }
+    /// A request like those of the members.
+    ///
+    /// # Errors
+    /// As of [`Sameness::params`].
+    pub(super) fn params(&self) -> Result<Params> {
+        self.likeness.sameness.params(&self.group.variables)
     }
 
     /// Joins the others, from a member that stands at this line.

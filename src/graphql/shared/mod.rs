@@ -27,12 +27,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::stream::{BoxStream, Fuse, unfold};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
+use futures_util::stream::{BoxStream, Fuse};
 use tracing::Instrument as _;
 
-use super::engine::{Engine, Event, Outcome, RequestId};
-use super::guard::{GuardedRequest, Params};
+use super::engine::{Engine, Event, Outcome, Refusal, RequestId};
+use super::guard::GuardedRequest;
 use crate::auth::Viewer;
 use crate::logs::TailPlace;
 use crate::monitor::SharedSubscription;
@@ -54,7 +54,7 @@ pub(super) struct Subscriber {
 /// Whether there may be others.
 enum Standing {
     /// It has not caught up yet.
-    Unknown(Likeness, Box<Params>),
+    Unknown(Likeness, Box<str>),
     Member(Membership),
     /// It is not like any other.
     Alone,
@@ -120,8 +120,8 @@ impl Subscriber {
     ) -> Self {
         let likeness =
             viewer.zip(guarded.sameness()).map(|(viewer, sameness)| Likeness::of(viewer, sameness));
-        let standing = match likeness {
-            Some(likeness) => Standing::Unknown(likeness, Box::new(guarded.to_params())),
+        let standing = match likeness.zip(guarded.variables()) {
+            Some((likeness, variables)) => Standing::Unknown(likeness, variables),
             None => Standing::Alone,
         };
         let place = TailPlace::default();
@@ -130,11 +130,8 @@ impl Subscriber {
         Self { engine, request_id, viewer: viewer.cloned(), standing, mode }
     }
 
-    pub(super) fn events(self) -> impl Stream<Item = Event> + Send {
-        unfold(self, |mut subscriber| async move { subscriber.next().await.map(|event| (event, subscriber)) })
-    }
-
-    async fn next(&mut self) -> Option<Event> {
+    /// What it says next; `None` when there is nothing more.
+    pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             self.mode = match std::mem::replace(&mut self.mode, Mode::Over) {
                 Mode::Own(mut own) => match own.step().await {
@@ -187,10 +184,10 @@ impl Subscriber {
     fn look_for_others(&mut self, own: Own) -> Mode {
         let Some(stands_at) = own.place.stands_at() else { return Mode::Own(own) };
         if let Standing::Unknown(..) = &self.standing
-            && let Standing::Unknown(likeness, params) =
+            && let Standing::Unknown(likeness, variables) =
                 std::mem::replace(&mut self.standing, Standing::Alone)
         {
-            self.standing = Standing::Member(self.engine.groups().enter(likeness, *params));
+            self.standing = Standing::Member(self.engine.groups().enter(likeness, variables));
         }
         let Standing::Member(membership) = &self.standing else { return Mode::Own(own) };
         match membership.join(stands_at) {
@@ -206,7 +203,8 @@ impl Subscriber {
     /// Executes it anew from this line on, with this subscriber's rights and under its request id.
     fn go_on_alone(&self, seq: i64) -> Result<Mode, Box<Outcome>> {
         let Standing::Member(membership) = &self.standing else { return Ok(Mode::Over) };
-        let guarded = self.engine.guard(self.request_id, membership.params());
+        let params = membership.params().map_err(|error| Refusal::new(self.request_id, &error));
+        let guarded = params.and_then(|params| self.engine.guard(self.request_id, params));
         let guarded = guarded.map_err(|refusal| Box::new(refusal.into()))?;
         let place = TailPlace::resuming_at(seq);
         let viewer = self.viewer.as_ref();

@@ -39,7 +39,6 @@ use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::limits::SOCKET_MESSAGE_BYTES_MAX;
-use crate::monitor::OpenSocket;
 
 use super::Transport;
 use super::listen::Place;
@@ -47,8 +46,8 @@ use super::listen::Place;
 /// The only sub-protocol. The legacy one, `graphql-ws`, is not offered.
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// Small, for the memory and the cost of a connection: the default is 128 KiB.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Small, as each connection has it, also while it waits: the default is 128 KiB. A long message takes some more reads.
+const READ_BUFFER_BYTES: usize = 1024;
 /// Frames that wait leave in one write until they come to so much. It is no memory that a connection has: what is sent by
 /// itself leaves at once.
 const WRITE_BYTES_MAX: usize = 16 * 1024;
@@ -91,11 +90,7 @@ pub(super) async fn accept(transport: Transport, request: Request) -> Response {
             .max_frame_size(SOCKET_MESSAGE_BYTES_MAX.to_usize())
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BYTES_MAX)
-            .on_upgrade(async move |socket| {
-                let _place = place; // among the connections, until the session ends
-                let _open = OpenSocket::opened();
-                session::serve(socket, transport).await;
-            }),
+            .on_upgrade(move |socket| session::serve(socket, transport, place)),
         Err(rejection) => rejection.into_response(),
     }
 }

@@ -10,8 +10,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::ws::Message;
-use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::mpsc;
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::AbortHandle;
 use tracing::Instrument as _;
 
@@ -37,8 +37,12 @@ pub(super) struct Delivery {
 pub(super) struct Operations {
     running: HashMap<Arc<str>, Running>,
     next_generation: u64,
-    queue: mpsc::Sender<Delivery>,
+    queue: Sender,
 }
+
+/// Of boxes: a channel has room for thirty-two at once, also while nothing waits in it.
+type Sender = mpsc::Sender<Box<Delivery>>;
+pub(super) type Deliveries = mpsc::Receiver<Box<Delivery>>;
 
 struct Running {
     generation: u64,
@@ -53,7 +57,7 @@ impl Drop for Running {
 
 impl Operations {
     /// None yet, and the queue that their frames come out of.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Delivery>) {
+    pub(super) fn new() -> (Self, Deliveries) {
         let (queue, deliveries) = mpsc::channel(SOCKET_QUEUE_FRAMES_MAX.to_usize());
         (Self { running: HashMap::new(), next_generation: 0, queue }, deliveries)
     }
@@ -92,7 +96,7 @@ impl Operations {
     }
 
     /// The frame to send, unless its operation is over.
-    pub(super) fn deliver(&mut self, delivery: Delivery) -> Option<Message> {
+    pub(super) fn deliver(&mut self, delivery: Box<Delivery>) -> Option<Message> {
         let running = self.running.get(&delivery.id)?;
         if running.generation != delivery.generation {
             return None;
@@ -109,7 +113,7 @@ struct Replies {
     id: Arc<str>,
     next_head: Box<str>,
     generation: u64,
-    queue: mpsc::Sender<Delivery>,
+    queue: Sender,
 }
 
 impl Replies {
@@ -155,9 +159,13 @@ impl Replies {
 
     /// Waits while the queue is full: that is how a slow reader slows the operation down.
     async fn deliver(&self, frame: Message, is_last: bool) {
-        let delivery = Delivery { id: Arc::clone(&self.id), generation: self.generation, frame, is_last };
-        // The socket is gone: so will this task be.
-        let _ = self.queue.send(delivery).await;
+        let id = Arc::clone(&self.id);
+        let delivery = Box::new(Delivery { id, generation: self.generation, frame, is_last });
+        if let Err(TrySendError::Full(delivery)) = self.queue.try_send(delivery) {
+            // In a box, as it is rare, and would make each operation larger. An error says that the socket is gone: so
+            // will this task be.
+            let _ = Box::pin(self.queue.send(delivery)).await;
+        }
     }
 }
 
@@ -172,7 +180,7 @@ async fn run(
     let running = operate(&engine, viewer.as_ref(), request_id, params, &replies);
     if AssertUnwindSafe(running).catch_unwind().await.is_err() {
         let error = Error::internal("an operation's task panicked");
-        replies.refuse(&Refusal::new(request_id, &error)).await;
+        Box::pin(replies.refuse(&Refusal::new(request_id, &error))).await;
     }
 }
 
@@ -185,17 +193,27 @@ async fn operate(
 ) {
     let guarded = match engine.guard(request_id, params) {
         Ok(guarded) => guarded,
-        Err(refusal) => return replies.refuse(&refusal).await,
+        Err(refusal) => return Box::pin(replies.refuse(&refusal)).await,
     };
     // In boxes: a task is as large as the largest thing that it may do, and most do nothing but wait for long.
     if guarded.kind() == OperationKind::Subscription {
         let span = Engine::span(request_id, viewer, &guarded);
         Box::pin(follow(engine, viewer, request_id, guarded, replies).instrument(span)).await;
     } else {
-        let outcome = Box::pin(engine.execute(request_id, viewer, guarded)).await;
-        if replies.outcome(&outcome).await.is_continue() {
-            replies.complete().await;
-        }
+        Box::pin(answer(engine, viewer, request_id, guarded, replies)).await;
+    }
+}
+
+async fn answer(
+    engine: &Engine,
+    viewer: Option<&Viewer>,
+    request_id: RequestId,
+    guarded: GuardedRequest,
+    replies: &Replies,
+) {
+    let outcome = engine.execute(request_id, viewer, guarded).await;
+    if replies.outcome(&outcome).await.is_continue() {
+        replies.complete().await;
     }
 }
 
@@ -206,7 +224,7 @@ async fn follow(
     guarded: GuardedRequest,
     replies: &Replies,
 ) {
-    let mut events = std::pin::pin!(engine.subscribe(request_id, viewer, guarded));
+    let mut events = engine.subscribe(request_id, viewer, guarded);
     while let Some(event) = events.next().await {
         if replies.event(&event).await.is_break() {
             return;

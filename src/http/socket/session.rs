@@ -9,18 +9,20 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
 use crate::auth::Viewer;
 use crate::clock;
 use crate::error::Error;
 use crate::http::Transport;
+use crate::http::listen::Place;
+use crate::monitor::OpenSocket;
 
 use super::WRITE_BYTES_MAX;
 use super::close::Close;
 use super::message::{ClientMessage, Credentials, Payload, PongPayload, ServerMessage, TokenState};
-use super::operations::{Delivery, Operations};
+use super::operations::{Deliveries, Delivery, Operations};
 
 /// How far ahead an expiry is looked at: a timer cannot be set to any year.
 const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -43,21 +45,29 @@ impl From<Close> for End {
     }
 }
 
-/// Serves one socket to its end.
-pub(super) async fn serve(socket: WebSocket, transport: Transport) {
+/// Serves one socket to its end. It is split at once, as a future keeps the room of what it is given.
+pub(super) fn serve(
+    socket: WebSocket,
+    transport: Transport,
+    place: Option<Place>,
+) -> impl Future<Output = ()> + Send {
     let has_protocol = socket.protocol().is_some();
     let (sink, mut incoming) = socket.split();
-    let (operations, deliveries) = Operations::new();
-    let mut session = Session { transport, sink, operations, state: State::New };
-    let end = if has_protocol {
-        match session.converse(&mut incoming, deliveries).await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        }
-    } else {
-        Close::PROTOCOL.into()
-    };
-    Box::pin(session.say_goodbye(incoming, end)).await;
+    async move {
+        let _place = place; // among the connections, until this ends
+        let _open = OpenSocket::opened();
+        let (operations, deliveries) = Operations::new();
+        let mut session = Session { transport, sink, operations, state: State::New };
+        let end = if has_protocol {
+            match session.converse(&mut incoming, deliveries).await {
+                Ok(never) => match never {},
+                Err(end) => end,
+            }
+        } else {
+            Close::PROTOCOL.into()
+        };
+        Box::pin(session.say_goodbye(incoming, end)).await;
+    }
 }
 
 struct Session {
@@ -87,7 +97,7 @@ impl Session {
     async fn converse(
         &mut self,
         incoming: &mut SplitStream<WebSocket>,
-        mut deliveries: mpsc::Receiver<Delivery>,
+        mut deliveries: Deliveries,
     ) -> Result<std::convert::Infallible, End> {
         let settings = self.transport.settings.socket.clone();
         let mut shutdown = self.transport.shutdown.clone();
@@ -98,6 +108,7 @@ impl Session {
         // Also when the clock is set: it is looked at again after whatever the peer says.
         let mut expiry_check = Instant::now();
 
+        // What it does is in boxes: a socket mostly waits.
         loop {
             tokio::select! {
                 biased;
@@ -113,16 +124,17 @@ impl Session {
                     return Err(Close::NO_PONG.into());
                 }
                 _ = pings.tick() => {
-                    self.send(Message::Ping(Default::default())).await?;
+                    Box::pin(self.send(Message::Ping(Default::default()))).await?;
                     pong_deadline.get_or_insert(Instant::now() + settings.pong_wait);
                 }
                 message = incoming.next() => {
                     pong_deadline = None;
-                    // In a box: verifying a token is large, and rare.
                     Box::pin(self.hear(message, init_deadline)).await?;
                     expiry_check = next_expiry_check(self.state.viewer());
                 }
-                Some(delivery) = deliveries.recv() => self.deliver(delivery, &mut deliveries).await?,
+                Some(delivery) = deliveries.recv() => {
+                    Box::pin(self.deliver(delivery, &mut deliveries)).await?;
+                }
             }
         }
     }
@@ -238,7 +250,7 @@ impl Session {
     }
 
     /// Sends a frame, and what waits behind it, in one write as long as it is short.
-    async fn deliver(&mut self, first: Delivery, others: &mut mpsc::Receiver<Delivery>) -> Result<(), End> {
+    async fn deliver(&mut self, first: Box<Delivery>, others: &mut Deliveries) -> Result<(), End> {
         let Self { sink, operations, transport, .. } = self;
         let sending = async {
             let (mut next, mut bytes) = (Some(first), 0);
