@@ -96,7 +96,7 @@ impl Operations {
     }
 
     /// The frame to send, unless its operation is over.
-    pub(super) fn deliver(&mut self, delivery: Box<Delivery>) -> Option<Message> {
+    pub(super) fn deliver(&mut self, delivery: Delivery) -> Option<Message> {
         let running = self.running.get(&delivery.id)?;
         if running.generation != delivery.generation {
             return None;

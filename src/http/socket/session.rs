@@ -255,7 +255,7 @@ impl Session {
         let sending = async {
             let (mut next, mut bytes) = (Some(first), 0);
             while let Some(delivery) = next.take() {
-                if let Some(frame) = operations.deliver(delivery) {
+                if let Some(frame) = operations.deliver(*delivery) {
                     bytes += frame_bytes(&frame);
                     sink.feed(frame).await?;
                 }
