@@ -523,10 +523,9 @@ fn mebibytes(bytes: usize) -> f64 {
 
 /// The oldest tenth goes while others read and append.
 async fn deletion(team: &Team, executions: usize, alone: Duration) {
-    let id = team.owner.start_any().await;
-    let mut quiet = Others::default();
+    let mut quiet = Others::of(team).await;
     for _ in 0..20 * ROUNDS {
-        quiet.go_on(&team.owner, &id).await;
+        quiet.go_on().await;
     }
     let size_before = size(team).await;
     let delete = "mutation ($before: DateTime!) {
@@ -539,7 +538,7 @@ async fn deletion(team: &Team, executions: usize, alone: Duration) {
     println!("  deleting {} began within {:.1} s", executions / 10, began.elapsed().as_secs_f64());
     let progress = "query ($id: ID!) { deletion(id: $id) { state deleted } }";
     let state = async || team.owner.query(progress, json!({ "id": deletion })).await["deletion"].take();
-    let first = beside_others(team, &id, &quiet, &state).await;
+    let first = beside_others(team, &quiet, &state).await;
     let began = Instant::now();
     let more = loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
@@ -551,16 +550,16 @@ async fn deletion(team: &Team, executions: usize, alone: Duration) {
     println!("  {more} in {:.0} s without others", began.elapsed().as_secs_f64());
     println!("  database {:.0} MiB before, {:.0} MiB after", size_before, size(team).await);
     // Of many, all are on the list by now.
-    beside_others(team, &id, &quiet, &state).await;
+    beside_others(team, &quiet, &state).await;
     println!("  database {:.0} MiB at last", size(team).await);
 }
 
 /// What others wait for while a deletion goes on; how many it has deleted by then.
-async fn beside_others(team: &Team, id: &str, quiet: &Others, state: &impl AsyncFn() -> Value) -> u64 {
-    let mut busy = Others::default();
+async fn beside_others(team: &Team, quiet: &Others, state: &impl AsyncFn() -> Value) -> u64 {
+    let mut busy = Others::of(team).await;
     let began = Instant::now();
     let deleted = loop {
-        busy.go_on(&team.owner, id).await;
+        busy.go_on().await;
         let now = state().await;
         if now["state"] == "DONE" || began.elapsed() > DELETION_WATCHED_MAX {
             break now["deleted"].as_u64().expect("a number");
@@ -579,19 +578,26 @@ async fn beside_others(team: &Team, id: &str, quiet: &Others, state: &impl Async
     deleted
 }
 
-#[derive(Default)]
 struct Others {
+    client: Client,
+    /// One that runs: what falls silent ends.
+    execution: String,
     reads: Vec<Duration>,
     appends: Vec<Duration>,
 }
 
 impl Others {
-    async fn go_on(&mut self, client: &Client, id: &str) {
+    async fn of(team: &Team) -> Self {
+        let (client, execution) = (team.owner.clone(), team.owner.start_any().await);
+        Self { client, execution, reads: Vec::new(), appends: Vec::new() }
+    }
+
+    async fn go_on(&mut self) {
         let began = Instant::now();
-        client.query(LIST, json!({})).await;
+        self.client.query(LIST, json!({})).await;
         self.reads.push(began.elapsed());
         let began = Instant::now();
-        client.append(id, &[line("one more")]).await;
+        self.client.append(&self.execution, &[line("one more")]).await;
         self.appends.push(began.elapsed());
     }
 }
