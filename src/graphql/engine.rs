@@ -86,7 +86,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next one; `None` when there are no more.
+    /// The next one; `None` when there are no more. Not to be given up before it is there: a subscription ends with it.
     pub async fn next(&mut self) -> Option<Event> {
         let event = self.subscriber.next().await?;
         self.running.note(event.word());

@@ -124,7 +124,7 @@ impl GuardedRequest {
         })
     }
 
-    /// The variables as they came, as JSON: a map takes a kilobyte, however few they are.
+    /// The variables as JSON, where they have it: a map takes a kilobyte as soon as there is one.
     pub(super) fn variables(&self) -> Option<Box<str>> {
         serde_json::to_string(&self.variables).ok().map(Into::into)
     }
@@ -150,12 +150,15 @@ impl Sameness {
     /// A request that is alike, with these variables.
     ///
     /// # Errors
-    /// When the variables are not what [`GuardedRequest::variables`] gave.
+    /// `BAD_INPUT` when the text cannot be read again: some values that nothing declares are written as they are.
     pub(super) fn params(&self, variables: &str) -> Result<Params, Error> {
+        let unreadable = |_| {
+            Error::bad_input("variables", "a variable that nothing declares has a value that is not JSON")
+        };
         Ok(Params {
             query: self.query.to_string(),
             operation_name: self.operation_name.clone(),
-            variables: serde_json::from_str(variables).map_err(Error::internal)?,
+            variables: serde_json::from_str(variables).map_err(unreadable)?,
             uploads: Vec::new(),
         })
     }

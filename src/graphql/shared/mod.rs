@@ -130,7 +130,7 @@ impl Subscriber {
         Self { engine, request_id, viewer: viewer.cloned(), standing, mode }
     }
 
-    /// What it says next; `None` when there is nothing more.
+    /// What it says next; `None` when there is nothing more. Whoever drops this future ends the subscription.
     pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             self.mode = match std::mem::replace(&mut self.mode, Mode::Over) {

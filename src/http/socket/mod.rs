@@ -46,7 +46,7 @@ use super::listen::Place;
 /// The only sub-protocol. The legacy one, `graphql-ws`, is not offered.
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// Small, as each connection has it, also while it waits: the default is 128 KiB. A long message takes some more reads.
+/// Small, as each connection has it, also while it waits: the default is 128 KiB. So much of a long message is read at a time.
 const READ_BUFFER_BYTES: usize = 1024;
 /// Frames that wait leave in one write until they come to so much. It is no memory that a connection has: what is sent by
 /// itself leaves at once.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Message;
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::Instrument as _;
 
@@ -161,11 +161,8 @@ impl Replies {
     async fn deliver(&self, frame: Message, is_last: bool) {
         let id = Arc::clone(&self.id);
         let delivery = Box::new(Delivery { id, generation: self.generation, frame, is_last });
-        if let Err(TrySendError::Full(delivery)) = self.queue.try_send(delivery) {
-            // In a box, as it is rare, and would make each operation larger. An error says that the socket is gone: so
-            // will this task be.
-            let _ = Box::pin(self.queue.send(delivery)).await;
-        }
+        // The socket may be gone: so will this task be.
+        let _ = self.queue.send(delivery).await;
     }
 }
 
@@ -230,6 +227,8 @@ async fn follow(
             return;
         }
     }
+    // While the queue is full, others should not take it for one that follows.
+    drop(events);
     replies.complete().await;
 }
 

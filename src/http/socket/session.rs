@@ -45,17 +45,18 @@ impl From<Close> for End {
     }
 }
 
-/// Serves one socket to its end. It is split at once, as a future keeps the room of what it is given.
+/// Serves one socket to its end. It is split before the future begins, which would keep room for the whole beside the halves.
 pub(super) fn serve(
     socket: WebSocket,
     transport: Transport,
     place: Option<Place>,
 ) -> impl Future<Output = ()> + Send {
     let has_protocol = socket.protocol().is_some();
-    let (sink, mut incoming) = socket.split();
+    let (sink, incoming) = socket.split();
     async move {
         let _place = place; // among the connections, until this ends
         let _open = OpenSocket::opened();
+        let mut incoming = incoming; // is dropped before its place is given back
         let (operations, deliveries) = Operations::new();
         let mut session = Session { transport, sink, operations, state: State::New };
         let end = if has_protocol {
